@@ -132,7 +132,7 @@ pub struct Repeated<'a> {
 
 // === impl AuditEvent ===
 
-impl<'a> AuditEvent<'a> {
+impl AuditEvent<'_> {
     /// The event's line, without a line end.
     pub fn to_line(&self) -> String {
         serde_json::to_string(self).unwrap_or_default()

@@ -115,7 +115,7 @@ mod tests {
         let good = "0f".repeat(32);
         assert_eq!(good.parse::<Verifier>().map(|verifier| verifier.to_string()), Ok(good.clone()));
         for bad in
-            ["".to_owned(), good[1..].to_owned(), format!("{good}0"), good.to_uppercase(), "g".repeat(64)]
+            [String::new(), good[1..].to_owned(), format!("{good}0"), good.to_uppercase(), "g".repeat(64)]
         {
             assert_eq!(bad.parse::<Verifier>(), Err(MalformedVerifier), "{bad}");
         }

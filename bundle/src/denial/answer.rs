@@ -153,7 +153,7 @@ fn challenges(
             lines.push(format!("Bearer realm={realm}, error=\"{error}\", scope=\"{needed}\""));
         }
         Denial::AmbiguousCredentials if bearer => {
-            lines.push(format!("Bearer realm={realm}, error=\"{error}\""))
+            lines.push(format!("Bearer realm={realm}, error=\"{error}\""));
         }
         _ => {}
     }
