@@ -1,0 +1,110 @@
+//! The command line of the sidecar.
+
+use std::{net::SocketAddr, num::NonZeroUsize, path::PathBuf, time::Duration};
+
+use clap::{Args, Parser, Subcommand};
+use sidegate_bundle::gate::GateName;
+use sidegate_runtime::telemetry::LogFormat;
+use sidegate_sidecar::App;
+
+/// Where the kubelet and Prometheus ask, and `ready` by default.
+const ADMIN: &str = "0.0.0.0:15821";
+const ADMIN_HERE: &str = "127.0.0.1:15821";
+
+/// Stands before one app and lets in only what its Gate's bundle allows.
+#[derive(Debug, Parser)]
+#[command(name = "sidegate-sidecar", version, about)]
+pub(crate) struct Command {
+    #[command(subcommand)]
+    pub(crate) what: What,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum What {
+    /// Serves until SIGTERM or SIGINT; a second signal ends it at once.
+    Run(Box<Run>),
+    /// Says in one line why a running sidecar is not ready, and exits with 1; with 0 if it is.
+    Ready {
+        /// The admin port of the running sidecar.
+        #[arg(long, value_name = "ADDR:PORT", default_value = ADMIN_HERE)]
+        admin: SocketAddr,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Run {
+    /// The Gate that this stands for, as NAMESPACE/NAME; a bundle of another one is not taken.
+    #[arg(long, value_name = "NS/NAME", value_parser = gate_name)]
+    pub(crate) gate: GateName,
+    /// The folder in which the bundle is mounted.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) bundle: PathBuf,
+    /// Where callers connect.
+    #[arg(long, value_name = "ADDR:PORT")]
+    pub(crate) listen: SocketAddr,
+    /// Where the app listens.
+    #[arg(long, value_name = "HOST:PORT")]
+    pub(crate) app: App,
+    /// Where /livez, /readyz and /metrics are.
+    #[arg(long, value_name = "ADDR:PORT", default_value = ADMIN)]
+    pub(crate) admin: SocketAddr,
+    /// Threads that serve; by default one for each core.
+    #[arg(long, value_name = "N")]
+    pub(crate) threads: Option<NonZeroUsize>,
+    /// Connections at once; the others wait.
+    #[arg(long, value_name = "N", default_value_t = 4096)]
+    pub(crate) max_connections: usize,
+    /// Seconds for a request's head, and for a connection without a request.
+    #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = seconds)]
+    pub(crate) head_timeout: Duration,
+    /// Seconds for the app to take a connection.
+    #[arg(long, value_name = "SECONDS", default_value = "5", value_parser = seconds)]
+    pub(crate) connect_timeout: Duration,
+    /// Seconds for what is in flight when it is asked to stop.
+    #[arg(long, value_name = "SECONDS", default_value = "5", value_parser = seconds)]
+    pub(crate) drain: Duration,
+    /// How log lines look: json or pretty.
+    #[arg(long, value_name = "FORMAT", default_value_t = LogFormat::Json)]
+    pub(crate) log_format: LogFormat,
+}
+
+fn gate_name(text: &str) -> Result<GateName, &'static str> {
+    match text.split_once('/') {
+        Some((namespace, name)) if !namespace.is_empty() && !name.is_empty() && !name.contains('/') => {
+            Ok(GateName::new(namespace, name))
+        }
+        _ => Err("write NAMESPACE/NAME"),
+    }
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    let seconds: f64 = text.parse().map_err(|_| "write a number of seconds".to_owned())?;
+    match Duration::try_from_secs_f64(seconds) {
+        Ok(duration) if !duration.is_zero() && seconds <= 86_400.0 => Ok(duration),
+        _ => Err("from a part of a second to 86400".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_has_no_contradiction() {
+        Command::command().debug_assert();
+    }
+
+    #[test]
+    fn what_is_no_gate_or_no_time_is_refused() {
+        for text in ["", "api", "/", "a/", "/b", "a/b/c"] {
+            assert!(gate_name(text).is_err(), "{text}");
+        }
+        assert_eq!(gate_name("dify/api"), Ok(GateName::new("dify", "api")));
+        for text in ["", "x", "0", "-1", "NaN", "inf", "1e9"] {
+            assert!(seconds(text).is_err(), "{text}");
+        }
+        assert_eq!(seconds("0.5"), Ok(Duration::from_millis(500)));
+    }
+}

@@ -1,0 +1,193 @@
+//! Bodies: as they come, in both directions, whatever their size.
+
+use std::{
+    io::{Read, Write},
+    sync::atomic::Ordering,
+};
+
+use super::*;
+
+const LARGE: usize = 10_000_000;
+
+/// Bytes that show if a piece is lost or comes twice.
+fn pattern(length: usize) -> Vec<u8> {
+    (0..251).cycle().take(length).collect()
+}
+
+/// Answers each request with the length of its body in the head, and with as many bytes.
+fn mirror() -> Backend {
+    Backend::serving(|mut connection, requests| {
+        while let Some(received) = connection.head() {
+            let body = connection.body(&received);
+            requests.fetch_add(1, Ordering::SeqCst);
+            let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", body.len());
+            connection.send(head.as_bytes()).unwrap();
+            if connection.send(&body).is_err() {
+                return;
+            }
+        }
+    })
+}
+
+#[test]
+fn ten_megabytes_go_up_and_come_down_whole_in_either_framing() {
+    let backend = mirror();
+    let setup = Setup::new(backend.address());
+    let body = pattern(LARGE);
+    let mut client = setup.client();
+    for chunked in [false, true] {
+        let body = body.clone();
+        let mut writer = client.stream.try_clone().unwrap();
+        let sending = thread::spawn(move || {
+            if chunked {
+                writer
+                    .write_all(b"POST /healthz HTTP/1.1\r\nHost: api\r\nTransfer-Encoding: chunked\r\n\r\n")
+                    .unwrap();
+                for chunk in body.chunks(70_001) {
+                    write!(writer, "{:x}\r\n", chunk.len()).unwrap();
+                    writer.write_all(chunk).unwrap();
+                    writer.write_all(b"\r\n").unwrap();
+                }
+                writer.write_all(b"0\r\nX-Sidegate-Subject: admin\r\n\r\n").unwrap();
+            } else {
+                write!(
+                    writer,
+                    "POST /healthz HTTP/1.1\r\nHost: api\r\nContent-Length: {}\r\n\r\n",
+                    body.len()
+                )
+                .unwrap();
+                writer.write_all(&body).unwrap();
+            }
+        });
+        let answer = client.answer();
+        sending.join().unwrap();
+        assert_eq!(answer.status, 200);
+        assert!(answer.body == pattern(LARGE), "{} bytes came back", answer.body.len());
+    }
+    assert_eq!(backend.connections(), 1);
+}
+
+#[test]
+fn a_body_is_passed_on_before_its_end_in_both_directions() {
+    let backend = Backend::serving(|mut connection, _| {
+        connection.head();
+        let mut first = [0; b"5\r\nfirst\r\n".len()];
+        connection.reader.read_exact(&mut first).unwrap();
+        connection.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nearly\r\n").unwrap();
+        let mut last = String::new();
+        connection.reader.read_to_string(&mut last).unwrap_or_default();
+    });
+    let setup = Setup::new(backend.address());
+    let mut client = setup.client();
+    client.send("POST /healthz HTTP/1.1\r\nHost: api\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nfirst\r\n");
+    assert_eq!(client.head().0, 200);
+    let mut body = Vec::new();
+    client.chunk(&mut body);
+    assert_eq!(body, b"early");
+}
+
+#[test]
+fn a_reader_that_does_not_read_slows_its_own_app_only() {
+    let backend = Backend::serving(|mut connection, requests| {
+        while let Some(received) = connection.head() {
+            let large = received.head.contains("?large");
+            let length = if large { LARGE * 5 } else { 2 };
+            let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n");
+            connection.send(head.as_bytes()).unwrap();
+            for piece in pattern(length).chunks(10_000) {
+                if connection.send(piece).is_err() {
+                    return;
+                }
+                requests.fetch_add(piece.len(), Ordering::SeqCst);
+            }
+        }
+    });
+    let setup = Setup::new(backend.address());
+    // One for each worker, and both stop reading.
+    let mut slow: Vec<_> = (0..2).map(|_| setup.client()).collect();
+    for client in &mut slow {
+        client.send("GET /healthz?large HTTP/1.1\r\nHost: api\r\n\r\n");
+        assert_eq!(client.head().0, 200);
+    }
+    let mut before = 0;
+    until(|| {
+        thread::sleep(Duration::from_millis(100));
+        std::mem::replace(&mut before, backend.requests()) == backend.requests()
+    });
+    // The kernel's buffers are full, ours are bounded, and the app waits.
+    assert!(before < LARGE * 5, "{before} bytes were taken from the app");
+    let mut others: Vec<_> = (0..4).map(|_| setup.client()).collect();
+    let begun = Instant::now();
+    for client in &mut others {
+        for _ in 0..20 {
+            assert_eq!(client.ask("GET /healthz", "", "").text(), "\u{0}\u{1}");
+        }
+    }
+    assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
+    for mut client in slow {
+        assert!(client.read(LARGE * 5) == pattern(LARGE * 5));
+    }
+}
+
+#[test]
+fn a_caller_that_expects_100_gets_it_when_the_app_will_read_and_not_when_denied() {
+    let backend = mirror();
+    let setup = Setup::new(backend.address());
+    let mut client = setup.client();
+    client.send("POST /healthz HTTP/1.1\r\nHost: api\r\nExpect: 100-continue\r\nContent-Length: 4\r\n\r\n");
+    assert_eq!(client.head(), (100, "HTTP/1.1 100 Continue\r\n\r\n".to_owned()));
+    client.send("body");
+    assert_eq!(client.answer().text(), "body");
+
+    let mut denied = setup.client();
+    denied.send("POST /none HTTP/1.1\r\nHost: api\r\nExpect: 100-continue\r\nContent-Length: 4\r\n\r\n");
+    assert_eq!(denied.answer().status, 401);
+    assert_eq!(denied.rest(), b"");
+}
+
+#[test]
+fn a_broken_chunk_aborts_the_apps_request_and_never_ends_it_well() {
+    let (heard, bodies) = std::sync::mpsc::channel();
+    let heard = Mutex::new(heard);
+    let backend = Backend::serving(move |mut connection, _| {
+        connection.head();
+        let mut body = Vec::new();
+        let _ = connection.reader.read_to_end(&mut body);
+        heard.lock().unwrap().send(body).unwrap();
+    });
+    let setup = Setup::new(backend.address());
+    let mut client = setup.client();
+    client.send(
+        "POST /healthz HTTP/1.1\r\nHost: api\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0x3\r\nabc\r\n",
+    );
+    let body = bodies.recv_timeout(Duration::from_secs(5)).unwrap();
+    assert!(!body.ends_with(b"0\r\n\r\n"), "{body:?}");
+}
+
+#[test]
+fn answers_without_a_body_and_answers_that_end_with_the_connection_pass() {
+    let cases = [
+        ("HEAD /healthz HTTP/1.1", "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n", "content-length: 5"),
+        ("GET /healthz HTTP/1.1", "HTTP/1.1 304 Not Modified\r\nETag: \"x\"\r\n\r\n", "etag: \"x\""),
+        ("GET /healthz HTTP/1.1", "HTTP/1.0 200 OK\r\n\r\nuntil the end", "until the end"),
+        ("GET /healthz HTTP/1.0", "HTTP/1.0 200 OK\r\n\r\nuntil the end", "until the end"),
+        (
+            "GET /healthz HTTP/1.0",
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\none\r\n0\r\n\r\n",
+            "\r\n\r\none",
+        ),
+    ];
+    for (line, sent, expected) in cases {
+        let backend = Backend::serving(move |mut connection, _| {
+            connection.head();
+            connection.send(sent.as_bytes()).unwrap();
+        });
+        let setup = Setup::new(backend.address());
+        let mut client = setup.client();
+        client.send(&format!("{line}\r\nHost: api\r\nConnection: close\r\n\r\n"));
+        let rest = String::from_utf8(client.rest()).unwrap();
+        let version = &line[line.len() - "HTTP/1.1".len()..];
+        assert!(rest.starts_with(version), "{line} {sent}: {rest}");
+        assert!(rest.contains(expected), "{line} {sent}: {rest}");
+    }
+}

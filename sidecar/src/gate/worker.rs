@@ -1,0 +1,163 @@
+//! One worker's part of a Gate: everything in it belongs to one thread.
+
+use std::{
+    cell::{Cell, RefCell},
+    fmt,
+    ops::Deref,
+    rc::Rc,
+    sync::Arc,
+    time::Duration,
+};
+
+use jiff::Timestamp;
+use sidegate_runtime::follow::Reader;
+use tokio::{
+    sync::mpsc,
+    task::JoinSet,
+    time::{self, MissedTickBehavior},
+};
+
+use super::Shared;
+use crate::{
+    RequestId,
+    accept::Accepted,
+    audit::{Recorder, Seen},
+    forward::Pool,
+    index::Index,
+    metrics::Counters,
+    serve::{self, Drain},
+};
+
+/// How often the pool is swept and the recorder flushed.
+const TICK: Duration = Duration::from_secs(1);
+/// How many ids the system's randomness is asked for at once.
+const IDS: usize = 64;
+const ID: usize = size_of::<u128>();
+
+/// What the connections of one worker share.
+pub(crate) struct Worker {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) pool: Rc<Pool>,
+    pub(crate) counters: Arc<Counters>,
+    pub(crate) drain: Drain,
+    reader: RefCell<Reader<Index>>,
+    index: RefCell<Option<Rc<InForce>>>,
+    recorder: RefCell<Box<dyn Recorder>>,
+    random: RefCell<[u8; IDS * ID]>,
+    /// How many bytes of `random` are still unused.
+    unused: Cell<usize>,
+}
+
+/// The index in force. Behind an [`Rc`] its handles are counted on this thread only: no two workers
+/// write one counter for each request.
+pub(crate) struct InForce(Arc<Index>);
+
+// === impl InForce ===
+
+impl Deref for InForce {
+    type Target = Index;
+
+    fn deref(&self) -> &Index {
+        &self.0
+    }
+}
+
+// === impl Worker ===
+
+impl Worker {
+    /// Made on the worker's thread.
+    pub(super) fn new(shared: Arc<Shared>, counters: Arc<Counters>) -> Self {
+        Self {
+            pool: Pool::new(shared.app.clone(), shared.limits.connect, Arc::clone(&counters)),
+            counters,
+            drain: Drain::default(),
+            reader: RefCell::new(shared.index.reader()),
+            index: RefCell::default(),
+            recorder: RefCell::new(shared.audit.recorder(&shared.gate)),
+            random: RefCell::new([0; IDS * ID]),
+            unused: Cell::new(0),
+            shared,
+        }
+    }
+
+    /// The index in force.
+    pub(crate) fn index(&self) -> Option<Rc<InForce>> {
+        let mut reader = self.reader.borrow_mut();
+        let current = reader.current()?;
+        let mut held = self.index.borrow_mut();
+        match &*held {
+            Some(index) if Arc::ptr_eq(&index.0, current) => {}
+            _ => *held = Some(Rc::new(InForce(Arc::clone(current)))),
+        }
+        held.clone()
+    }
+
+    /// An id that nobody can guess.
+    pub(crate) fn new_id(&self) -> RequestId {
+        let mut random = self.random.borrow_mut();
+        if self.unused.get() < ID {
+            if let Err(error) = getrandom::fill(&mut *random) {
+                // The ids of before come again; they open nothing.
+                tracing::error!(%error, "the system gives no randomness");
+            }
+            self.unused.set(random.len());
+        }
+        let start = random.len() - self.unused.get();
+        self.unused.set(self.unused.get() - ID);
+        let mut id = [0; ID];
+        id.copy_from_slice(&random[start..start + ID]);
+        RequestId::new(u128::from_ne_bytes(id))
+    }
+
+    /// Tells one decision.
+    pub(crate) fn record(&self, seen: &Seen<'_>) {
+        self.recorder.borrow_mut().record(seen);
+    }
+}
+
+impl fmt::Debug for Worker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Worker").finish_non_exhaustive()
+    }
+}
+
+/// Serves what comes by `accepted` until the acceptor has ended, then what is in flight.
+pub(super) async fn run(worker: Worker, mut accepted: mpsc::UnboundedReceiver<Accepted>) {
+    let worker = Rc::new(worker);
+    let mut connections = JoinSet::new();
+    let mut tick = time::interval(TICK);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            accepted = accepted.recv() => match accepted {
+                Some(accepted) => {
+                    connections.spawn_local(serve::connection(Rc::clone(&worker), accepted));
+                }
+                None => break,
+            },
+            Some(ended) = connections.join_next() => say_panic(ended),
+            _ = tick.tick() => {
+                worker.pool.sweep();
+                worker.recorder.borrow_mut().flush(Timestamp::now(), false);
+            }
+        }
+    }
+    worker.drain.begin();
+    let in_flight = async {
+        while let Some(ended) = connections.join_next().await {
+            say_panic(ended);
+        }
+    };
+    if time::timeout(worker.shared.drain, in_flight).await.is_err() {
+        tracing::warn!(connections = connections.len(), "not over by the deadline, cut off");
+        connections.shutdown().await;
+    }
+    worker.recorder.borrow_mut().flush(Timestamp::now(), true);
+}
+
+/// A panic ends its connection and nothing else.
+fn say_panic(ended: Result<(), tokio::task::JoinError>) {
+    if ended.is_err_and(|error| error.is_panic()) {
+        tracing::error!("a connection was ended by a panic");
+    }
+}

@@ -1,0 +1,123 @@
+//! `sidegate-sidecar`: the data plane as a process. Wiring only.
+
+use std::{
+    io::{self, Write},
+    process::ExitCode,
+    sync::Arc,
+    time::Duration,
+};
+
+use anyhow::Context;
+use clap::Parser;
+use sidegate_bundle::GateBundle;
+use sidegate_runtime::{
+    admin::Admin,
+    follow::{Mount, Newest},
+    shutdown, telemetry,
+};
+use sidegate_sidecar::{Gate, GateConfig, Limits, Metrics, Workers, audit::Lines, ready};
+use tokio_util::sync::CancellationToken;
+
+mod args;
+
+use args::{Command, Run, What};
+
+/// The answer is no.
+const NO: u8 = 1;
+/// Could not be found out, or could not begin.
+const CANNOT: u8 = 3;
+/// How long the last audit lines may take.
+const LAST_LINES: Duration = Duration::from_secs(1);
+
+fn main() -> ExitCode {
+    match Command::parse().what {
+        What::Run(run) => match serve(*run) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => fail(CANNOT, &format!("error: {error:#}")),
+        },
+        What::Ready { admin } => match ready::ask(admin) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(why) => fail(NO, &why.to_string()),
+        },
+    }
+}
+
+fn fail(code: u8, line: &str) -> ExitCode {
+    // Standard error may be closed; the code says the rest.
+    let _ = writeln!(io::stderr(), "{line}");
+    ExitCode::from(code)
+}
+
+fn serve(run: Run) -> anyhow::Result<()> {
+    telemetry::init(run.log_format, "info")?;
+    telemetry::quiet_panics();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(until_stopped(run))
+}
+
+async fn until_stopped(run: Run) -> anyhow::Result<()> {
+    let Run {
+        gate,
+        bundle,
+        listen,
+        app,
+        admin: admin_address,
+        threads,
+        max_connections,
+        head_timeout,
+        connect_timeout,
+        drain,
+        log_format: _,
+    } = run;
+    let stop = shutdown::on_signals().context("cannot listen for signals")?;
+    let admin = Admin::new();
+    let metrics = Metrics::new();
+    admin.register(|registry| registry.register_collector(Box::new(metrics.clone())));
+
+    let bundles = Newest::<GateBundle>::new();
+    let ours = gate.clone();
+    let following = Mount::new(bundle, bundles.clone())
+        .unless(move |bundle| (bundle.gate != ours).then(|| format!("is for Gate {}", bundle.gate)))
+        .follow(stop.clone())
+        .context("cannot start a thread")?;
+    let state = following.state.clone();
+    admin.readiness_from("bundle", move || state.why_not());
+    let stopping = stop.clone();
+    admin.readiness_from("drain", move || stopping.is_cancelled().then(|| "stopping".to_owned()));
+
+    let listening = admin.listen(admin_address).await?;
+    let (lines, writing) = Lines::start(io::stdout()).context("cannot start a thread")?;
+    let workers = Workers::start(threads.unwrap_or_else(Workers::cores)).context("cannot start a thread")?;
+    let mut running = Gate::start(GateConfig {
+        gate: gate.clone(),
+        listen,
+        app: app.clone(),
+        bundles,
+        workers,
+        audit: Arc::new(lines),
+        metrics,
+        limits: Limits {
+            head: head_timeout,
+            connections: max_connections,
+            connect: connect_timeout,
+            ..Limits::default()
+        },
+        drain,
+        shutdown: stop.clone(),
+    })?;
+    tracing::info!(%gate, listen = %running.local_addr(), %app, admin = %listening.address(), "serving");
+    if let Some(why) = following.state.why_not() {
+        tracing::warn!("not ready: {why}");
+    }
+
+    let stopped = CancellationToken::new();
+    let admin_port = tokio::spawn(listening.serve(stopped.clone()));
+    running.stopped().await;
+    stopped.cancel();
+    let _ = admin_port.await;
+    if !writing.finish(LAST_LINES) {
+        tracing::warn!("the last audit lines could not be written in time");
+    }
+    tracing::info!("stopped");
+    Ok(())
+}

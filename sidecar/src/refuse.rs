@@ -1,0 +1,159 @@
+//! What two parsers could read differently is refused before anything is decided about it.
+//!
+//! Checked here: version, framing, method, expectation, target form, `Host`, and what
+//! `Connection` names. What the HTTP library hides from us (a `Content-Length` beside
+//! `Transfer-Encoding`, equal ones twice, a bare line feed) goes on in canonical form only;
+//! the path is [`crate::normalise`]'s, the names and values of other headers are
+//! [`crate::rewrite`]'s.
+
+use std::net::Ipv6Addr;
+
+use http::{
+    HeaderMap, HeaderValue, Method, Version, header,
+    request::Parts,
+    uri::{Authority, Scheme},
+};
+use sidegate_bundle::denial::Denial;
+
+use crate::rules::Verb;
+
+const MALFORMED_HOST: &str = "the Host is not a name or address with an optional port";
+
+/// The method of a request whose head has one reading.
+pub(crate) fn refuse(head: &Parts) -> Result<Verb, Denial> {
+    if !matches!(head.version, Version::HTTP_10 | Version::HTTP_11) {
+        return Err(Denial::DoubtfulRequest("only HTTP/1.0 and HTTP/1.1 are served here"));
+    }
+    framing(&head.headers).map_err(Denial::DoubtfulRequest)?;
+    let verb = Verb::of(&head.method).ok_or(Denial::MethodNotAllowed)?;
+    expectation(&head.headers)?;
+    connection(&head.headers).map_err(Denial::DoubtfulRequest)?;
+    let host = host(&head.headers).map_err(Denial::DoubtfulRequest)?;
+    target(head, host).map_err(Denial::DoubtfulRequest)?;
+    Ok(verb)
+}
+
+/// The number in a `Content-Length`, if it is one.
+pub(crate) fn content_length(value: &HeaderValue) -> Option<u64> {
+    let digits = value.to_str().ok()?;
+    let plain = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+    plain.then(|| digits.parse().ok()).flatten()
+}
+
+/// RFC 9112 §6: where the next request begins must be beyond doubt.
+fn framing(headers: &HeaderMap) -> Result<(), &'static str> {
+    let mut encodings = headers.get_all(header::TRANSFER_ENCODING).iter();
+    let chunked = match (encodings.next(), encodings.next()) {
+        (None, _) => false,
+        (Some(only), None) if only.as_bytes().eq_ignore_ascii_case(b"chunked") => true,
+        (Some(_), None) => return Err("the only Transfer-Encoding served is chunked"),
+        (Some(_), Some(_)) => return Err("more than one Transfer-Encoding"),
+    };
+    let mut lengths = headers.get_all(header::CONTENT_LENGTH).iter();
+    match (lengths.next(), lengths.next()) {
+        (Some(_), Some(_)) => Err("more than one Content-Length"),
+        (Some(_), None) if chunked => Err("a Content-Length beside Transfer-Encoding"),
+        (Some(only), None) if content_length(only).is_none() => Err("the Content-Length is not a number"),
+        _ => Ok(()),
+    }
+}
+
+/// RFC 9110 §10.1.1.
+fn expectation(headers: &HeaderMap) -> Result<(), Denial> {
+    let mut lines = headers.get_all(header::EXPECT).iter();
+    match (lines.next(), lines.next()) {
+        (None, _) => Ok(()),
+        (Some(only), None) if only.as_bytes().eq_ignore_ascii_case(b"100-continue") => Ok(()),
+        _ => Err(Denial::ExpectationFailed),
+    }
+}
+
+/// `Connection` makes a proxy drop headers. It must not make us drop those that frame or route
+/// the request, or those by which the app knows where it came from (RFC 9110 §7.6.1: what is
+/// meant for every recipient is not named there).
+fn connection(headers: &HeaderMap) -> Result<(), &'static str> {
+    let kept = |option: &[u8]| {
+        [&b"host"[..], b"content-length", b"transfer-encoding", b"forwarded", b"x-real-ip"]
+            .iter()
+            .any(|name| option.eq_ignore_ascii_case(name))
+            || option.get(..12).is_some_and(|start| start.eq_ignore_ascii_case(b"x-forwarded-"))
+    };
+    if options(headers).any(kept) { Err("Connection names a header that must be kept") } else { Ok(()) }
+}
+
+/// What `Connection` lists.
+pub(crate) fn options(headers: &HeaderMap) -> impl Iterator<Item = &[u8]> {
+    headers
+        .get_all(header::CONNECTION)
+        .iter()
+        .flat_map(|line| line.as_bytes().split(|byte| *byte == b','))
+        .map(<[u8]>::trim_ascii)
+        .filter(|option| !option.is_empty())
+}
+
+/// The one `Host`, well-formed.
+fn host(headers: &HeaderMap) -> Result<&str, &'static str> {
+    let mut lines = headers.get_all(header::HOST).iter();
+    let host = match (lines.next(), lines.next()) {
+        (None, _) => return Err("there is no Host"),
+        (Some(_), Some(_)) => return Err("more than one Host"),
+        (Some(only), None) => only.to_str().map_err(|_| MALFORMED_HOST)?,
+    };
+    if well_formed(host) { Ok(host) } else { Err(MALFORMED_HOST) }
+}
+
+/// A name of unreserved characters, an IPv4 or a bracketed IPv6 address, and perhaps a port.
+fn well_formed(host: &str) -> bool {
+    let (name, port) = split(host);
+    let port_ok =
+        port.is_none_or(|port| port.bytes().all(|byte| byte.is_ascii_digit()) && port.parse::<u16>().is_ok());
+    let name_ok = match name.strip_prefix('[').and_then(|inner| inner.strip_suffix(']')) {
+        Some(address) => address.parse::<Ipv6Addr>().is_ok(),
+        None => {
+            !name.is_empty()
+                && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_' | b'~'))
+        }
+    };
+    port_ok && name_ok
+}
+
+/// Name and port. The colons of a bracketed address are not its port's.
+fn split(host: &str) -> (&str, Option<&str>) {
+    let end = host.rfind(']').map_or(0, |bracket| bracket + 1);
+    match host[end..].split_once(':') {
+        Some((name, port)) => (&host[..end + name.len()], Some(port)),
+        None => (host, None),
+    }
+}
+
+/// RFC 9112 §3.2: origin-form, `OPTIONS *`, or an absolute-form that says what `Host` says.
+fn target(head: &Parts, host: &str) -> Result<(), &'static str> {
+    let uri = &head.uri;
+    match (uri.scheme(), uri.authority()) {
+        (None, None) if uri.path().starts_with('/') => Ok(()),
+        (None, None) if uri.path() == "*" && uri.query().is_none() && head.method == Method::OPTIONS => {
+            Ok(())
+        }
+        (None, _) => Err("the request target is not a path"),
+        (Some(scheme), Some(authority)) if *scheme == Scheme::HTTP => same(authority, host, "80"),
+        (Some(scheme), Some(authority)) if *scheme == Scheme::HTTPS => same(authority, host, "443"),
+        (Some(_), _) => Err("the request target is of another scheme than http and https"),
+    }
+}
+
+fn same(authority: &Authority, host: &str, default_port: &str) -> Result<(), &'static str> {
+    let authority = authority.as_str();
+    if !well_formed(authority) {
+        return Err("the request target's authority is not a name or address with an optional port");
+    }
+    let ((target, target_port), (name, port)) = (split(authority), split(host));
+    let number = |port: Option<&str>| port.unwrap_or(default_port).parse::<u16>().ok();
+    if target.eq_ignore_ascii_case(name) && number(target_port) == number(port) {
+        Ok(())
+    } else {
+        Err("the request target names another host than Host")
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,142 @@
+//! What is told of one request, whatever becomes of it: counters, audit, the answer's own headers.
+
+use std::{net::IpAddr, rc::Rc, time::Instant};
+
+use http::{HeaderName, Method, Response, Version, request::Parts};
+use jiff::Timestamp;
+use sidegate_bundle::{Revision, audit::Decision, denial::Denial};
+
+use crate::{
+    Decided, Permit, RequestId,
+    audit::Seen,
+    decide::decide,
+    forward::{AppBody, AppError, Body},
+    gate::Worker,
+    index::Index,
+    respond::respond,
+    rewrite,
+    verify::Principal,
+};
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-sidegate-request-id");
+
+/// One request. It is recorded once: when its answer begins, or when this is dropped before that.
+pub(super) struct Entry {
+    gate: Rc<Worker>,
+    peer: IpAddr,
+    time: Timestamp,
+    begun: Instant,
+    id: RequestId,
+    method: Method,
+    revision: Option<Revision>,
+    judged: Judged,
+    recorded: bool,
+}
+
+/// By a bundle, or not at all.
+enum Judged {
+    Decided(Decided),
+    /// The path as it came.
+    NoBundle(String),
+}
+
+// === impl Entry ===
+
+impl Entry {
+    /// Takes the decision: without an index there is none to take.
+    pub(super) fn decide(gate: &Rc<Worker>, index: Option<&Index>, peer: IpAddr, head: &Parts) -> Self {
+        let time = Timestamp::now();
+        let judged = match index {
+            Some(index) => Judged::Decided(decide(index, head, time)),
+            None => Judged::NoBundle(head.uri.path().to_owned()),
+        };
+        Self {
+            gate: Rc::clone(gate),
+            peer,
+            time,
+            begun: Instant::now(),
+            id: gate.new_id(),
+            method: head.method.clone(),
+            revision: index.map(Index::revision),
+            judged,
+            recorded: false,
+        }
+    }
+
+    pub(super) fn verdict(&self) -> Result<&Permit, Denial> {
+        match &self.judged {
+            Judged::Decided(decided) => decided.verdict.as_ref().map_err(Denial::clone),
+            Judged::NoBundle(_) => Err(Denial::NoBundle),
+        }
+    }
+
+    pub(super) fn id(&self) -> &RequestId {
+        &self.id
+    }
+
+    /// The app's answer, for the caller.
+    pub(super) fn pass(mut self, answer: Response<AppBody>) -> Response<Body> {
+        self.record(None, Some(answer.status().as_u16()));
+        let (mut head, body) = answer.into_parts();
+        // Ours is what the caller speaks with, whatever the app speaks.
+        head.version = Version::HTTP_11;
+        rewrite::response(&mut head);
+        head.headers.insert(REQUEST_ID, self.id.header().clone());
+        Response::from_parts(head, Body::App(body))
+    }
+
+    /// Our answer to what is not let through.
+    pub(super) fn refuse(mut self, denial: &Denial, index: Option<&Index>) -> Response<Body> {
+        let answer = respond(denial, index, &self.id);
+        self.gate.counters.deny(denial.word());
+        self.record(Some(denial), Some(answer.status().as_u16()));
+        answer.map(|bytes| Body::Ours(Some(bytes)))
+    }
+
+    /// Our answer to what was let through and came to nothing.
+    pub(super) fn give_up(mut self, error: &AppError, index: &Index) -> Response<Body> {
+        tracing::debug!(id = %self.id, error = error as &dyn std::error::Error, "no answer of the app");
+        self.gate.counters.allowed.add();
+        self.gate.counters.app_error(error);
+        let denial = Denial::AppUnavailable;
+        let answer = respond(&denial, Some(index), &self.id);
+        self.record(Some(&denial), Some(answer.status().as_u16()));
+        answer.map(|bytes| Body::Ours(Some(bytes)))
+    }
+
+    fn record(&mut self, denial: Option<&Denial>, status: Option<u16>) {
+        self.recorded = true;
+        if denial.is_none() {
+            self.gate.counters.allowed.add();
+        }
+        let (path, rule, principal) = match &self.judged {
+            Judged::Decided(decided) => {
+                (decided.path(), decided.rule.as_deref(), decided.principal.as_deref())
+            }
+            Judged::NoBundle(path) => (path.as_str(), None, None),
+        };
+        let decision = Decision {
+            time: self.time,
+            gate: &self.gate.shared.gate,
+            revision: self.revision,
+            rule: rule.map(Into::into),
+            denied: denial.map(Denial::word),
+            actor: principal.map(Principal::actor),
+            client: self.peer,
+            method: self.method.as_str(),
+            path,
+            request_id: self.id.as_str(),
+            duration: u64::try_from(self.begun.elapsed().as_micros()).unwrap_or(u64::MAX),
+        };
+        self.gate.record(&Seen { decision, denial, status });
+    }
+}
+
+impl Drop for Entry {
+    fn drop(&mut self) {
+        if !self.recorded {
+            self.gate.counters.abandoned.add();
+            self.record(None, None);
+        }
+    }
+}
