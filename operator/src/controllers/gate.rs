@@ -1,0 +1,210 @@
+//! The plan of a Gate: its bundle and its status.
+
+use std::sync::Arc;
+
+use jiff::{SignedDuration, Timestamp};
+use sidegate_bundle::{GateBundle, Revision, gate::GateName};
+use sidegate_crds::{
+    Gate,
+    condition::{self, ConditionType, Finding, Secret},
+    gate::GateStatus,
+};
+
+use crate::{
+    accept, compile,
+    credential::LOOK_AGAIN,
+    plan::{BundleWrite, Plan, Status, StatusWrite, Write},
+    world::{
+        InForce, Meta, ObjectName, ObjectRef, Observed, OurSecret, Owner, SecretKind, Stored, Update, World,
+    },
+};
+
+/// The shortest time between two writes of one bundle.
+const SHORTEST: SignedDuration = SignedDuration::from_millis(50);
+/// The longest that a change waits which takes something away.
+const TAKEN_AWAY_WITHIN: SignedDuration = SignedDuration::from_millis(250);
+/// How fast one bundle may grow etcd, in bytes a second: etcd keeps every version.
+const BYTES_A_SECOND: u64 = 256 << 10;
+
+/// What should be done about the Gate `name`. One that is not accepted keeps its last bundle.
+pub(super) fn plan(world: &World, name: &GateName, now: Timestamp) -> Plan {
+    let Some(known) = world.gate(name) else { return Plan::default() };
+    let observed = &known.value;
+    if observed.meta.deleting {
+        return Plan::default();
+    }
+    let secret = ObjectName::new(&name.namespace, name.secret_name());
+    match accept::gate(observed) {
+        Err(finding) => {
+            tracing::debug!(gate = %name, finding = finding.message(), "not accepted");
+            let status = status(world, name, observed, &secret, Some(&finding), now);
+            Plan { status, ..Plan::default() }
+        }
+        Ok(_) => {
+            let mut plan = plan_bundle(world, name, &observed.meta, &secret, now);
+            let conflict = world.foreign(&secret).map(|_| Finding::BundleConflict(to_secret(&secret)));
+            plan.status = status(world, name, observed, &secret, conflict.as_ref(), now);
+            plan
+        }
+    }
+}
+
+/// What should be done about the bundle of an accepted Gate.
+fn plan_bundle(world: &World, name: &GateName, meta: &Meta, secret: &ObjectName, now: Timestamp) -> Plan {
+    let mut plan = Plan::default();
+    if let Some(seen_at) = world.foreign(secret)
+        && now < seen_at + LOOK_AGAIN
+    {
+        plan.wake_at(seen_at + LOOK_AGAIN);
+        return plan;
+    }
+    let tick = world.inputs_of(name);
+    let in_force = world
+        .in_force(name)
+        .filter(|in_force| world.secret(secret).is_some_and(|known| is_intact(&known.value, in_force, meta)));
+    if let Some(in_force) = in_force {
+        if in_force.tick >= tick {
+            return plan;
+        }
+        if let Some((written, _)) = in_force.written
+            && now < written + SHORTEST
+        {
+            plan.wake_at(written + SHORTEST);
+            return plan;
+        }
+    }
+    let Some(bundle) = compile::gate(world, name) else { return plan };
+    let digest = match bundle.digest() {
+        Ok(digest) => digest,
+        Err(error) => {
+            tracing::error!(gate = %name, %error, "the bundle cannot be written: this is a bug");
+            return plan;
+        }
+    };
+    if let Some(in_force) = in_force {
+        if in_force.digest == digest {
+            let same = InForce { tick, ..in_force.clone() };
+            plan.observed.push(Update::BundleInForce(name.clone(), same));
+            return plan;
+        }
+        let due = due(in_force, &bundle);
+        if now < due {
+            plan.wake_at(due);
+            return plan;
+        }
+    }
+    plan.writes.push(Write::Bundle(BundleWrite {
+        gate: name.clone(),
+        owner: Owner::of(&ObjectRef::Gate(name.clone()), &meta.uid),
+        bundle: Arc::new(bundle),
+        digest,
+        tick,
+    }));
+    plan
+}
+
+/// Is the Secret as it was when its bytes were last written or compared?
+fn is_intact(secret: &OurSecret, in_force: &InForce, meta: &Meta) -> bool {
+    secret.resource_version == in_force.resource_version
+        && secret.owner.as_ref().is_some_and(|owner| owner.uid == meta.uid)
+}
+
+/// When the bundle that follows `in_force` may be written. What takes away does not wait for
+/// the size of the bundle.
+fn due(in_force: &InForce, next: &GateBundle) -> Timestamp {
+    let Some((written, bytes)) = in_force.written else { return Timestamp::MIN };
+    let millis = (bytes as u64).saturating_mul(1000) / BYTES_A_SECOND;
+    let growth = SignedDuration::from_millis(i64::try_from(millis).unwrap_or(i64::MAX)).max(SHORTEST);
+    let wait = if only_adds(&in_force.bundle, next) { growth } else { growth.min(TAKEN_AWAY_WITHIN) };
+    written.checked_add(wait).unwrap_or(Timestamp::MAX)
+}
+
+/// Is everything that `before` says still said by `after`?
+fn only_adds(before: &GateBundle, after: &GateBundle) -> bool {
+    let without_keys = |bundle: &GateBundle| GateBundle {
+        keys: Vec::new(),
+        revision: Revision::default(),
+        ..bundle.clone()
+    };
+    // Keys are in the order of their ids.
+    let mut rest = after.keys.iter();
+    without_keys(before) == without_keys(after)
+        && before.keys.iter().all(|key| rest.any(|other| other == key))
+}
+
+/// The status, if it is not what it should be.
+fn status(
+    world: &World,
+    name: &GateName,
+    observed: &Observed<Gate>,
+    secret: &ObjectName,
+    problem: Option<&Finding>,
+    now: Timestamp,
+) -> Option<StatusWrite> {
+    let (gate, before) = match &observed.stored {
+        Stored::Parsed { object, .. } => (Some(object), object.status.clone().unwrap_or_default()),
+        Stored::Unparsable { conditions, .. } => {
+            (None, GateStatus { conditions: conditions.clone(), ..GateStatus::default() })
+        }
+    };
+    let mut after = before.clone();
+    after.observed_generation = Some(observed.meta.generation);
+    after.audience = gate.map(|_| name.audience());
+    let written = world.secret(secret).and_then(|known| match &known.value.kind {
+        SecretKind::Bundle { revision, .. } => *revision,
+        SecretKind::Credential { .. } => None,
+    });
+    let revision = world.in_force(name).map(|in_force| in_force.revision).or(written);
+    after.revision = revision.and_then(|revision| i64::try_from(revision.0).ok());
+
+    let no_pods = Finding::NoPods { gate: name.name.clone() };
+    let waiting = Finding::WaitingForBundle { gate: name.clone() };
+    let accepted = problem.unwrap_or(&Finding::GateAccepted);
+    let ready = problem.unwrap_or(if revision.is_some() { &no_pods } else { &waiting });
+    let generation = Some(observed.meta.generation);
+    let conditions = &mut after.conditions;
+    condition::set(conditions, accepted.condition(), generation, now);
+    condition::set(conditions, ready.ready(), generation, now);
+    if ready.stalls() {
+        condition::set(conditions, ready.stalled(), generation, now);
+    } else {
+        condition::remove(conditions, ConditionType::Stalled);
+    }
+    match gate.and_then(|gate| shadowed(gate)) {
+        Some(finding) => {
+            condition::set(conditions, finding.condition(), generation, now);
+        }
+        None => {
+            condition::remove(conditions, ConditionType::RuleShadowed);
+        }
+    }
+
+    // In a burst of changes the revision alone is told once, at its end.
+    let behind = problem.is_none()
+        && world.in_force(name).is_some_and(|in_force| in_force.tick < world.inputs_of(name));
+    let same = if behind {
+        GateStatus { revision: before.revision, ..after.clone() } == before
+    } else {
+        after == before
+    };
+    (!same).then(|| StatusWrite {
+        object: ObjectRef::Gate(name.clone()),
+        uid: observed.meta.uid.clone(),
+        resource_version: observed.meta.resource_version.clone(),
+        status: Status::Gate(Box::new(after)),
+    })
+}
+
+/// The first rule that is never reached, since one before it matches every request.
+fn shadowed(gate: &Gate) -> Option<Finding> {
+    let rules = gate.spec.rules.as_deref()?;
+    let by = rules.iter().position(|rule| rule.matches.as_ref().is_none_or(Vec::is_empty))?;
+    (by + 1 < rules.len()).then_some(Finding::RuleShadowed { index: by + 1, by })
+}
+
+fn to_secret(name: &ObjectName) -> Secret {
+    Secret { namespace: name.namespace.clone(), name: name.name.clone() }
+}
+
+#[cfg(test)]
+mod tests;
