@@ -1,0 +1,96 @@
+//! The suites: what each is, and how cargo runs it.
+
+use std::fmt;
+
+use anyhow::Result;
+use clap::ValueEnum;
+
+use super::targets;
+
+/// A part of the tests that can be run by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
+pub(super) enum Suite {
+    /// Beside the code, and needs nothing but this repository
+    Unit,
+    /// The operator as a process, against a real API server
+    Apiserver,
+    /// The gate and the command line as processes
+    Dataplane,
+}
+
+/// Those asked for, in the order in which they run: the quick ones first.
+pub(super) fn chosen(only: &[Suite], without: &[Suite]) -> Vec<Suite> {
+    let wanted = |suite: &Suite| (only.is_empty() || only.contains(suite)) && !without.contains(suite);
+    Suite::value_variants().iter().copied().filter(wanted).collect()
+}
+
+// === impl Suite ===
+
+impl Suite {
+    pub(super) fn about(self) -> &'static str {
+        match self {
+            Self::Unit => "unit and property tests, and the examples in the documentation",
+            Self::Apiserver => "the operator against a real API server",
+            Self::Dataplane => "the gate and the command line as real processes",
+        }
+    }
+
+    /// What stands behind `cargo test`. All but `unit` are features of the package of tests, whose own unit
+    /// tests are a part of `unit`.
+    pub(super) fn cargo_arguments(self) -> Result<Vec<String>> {
+        match self {
+            Self::Unit => Ok(vec!["--workspace".to_owned()]),
+            Self::Apiserver | Self::Dataplane => targets::arguments(&self.to_string()),
+        }
+    }
+
+    /// Whether it starts the programs of this workspace.
+    pub(super) fn runs_programs(self) -> bool {
+        matches!(self, Self::Apiserver | Self::Dataplane)
+    }
+
+    /// Whether it starts an API server.
+    pub(super) fn runs_apiserver(self) -> bool {
+        self == Self::Apiserver
+    }
+
+    /// Whether it runs the lines that are printed for people to paste.
+    pub(super) fn runs_curl(self) -> bool {
+        self == Self::Dataplane
+    }
+}
+
+impl fmt::Display for Suite {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Unit => "unit",
+            Self::Apiserver => "apiserver",
+            Self::Dataplane => "dataplane",
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn suites_are_chosen_by_name_and_run_in_their_order() {
+        use Suite::{Apiserver, Dataplane, Unit};
+        for (only, without, expected) in [
+            (vec![], vec![], vec![Unit, Apiserver, Dataplane]),
+            (vec![Dataplane, Unit], vec![], vec![Unit, Dataplane]),
+            (vec![], vec![Apiserver], vec![Unit, Dataplane]),
+            (vec![], vec![Unit, Apiserver, Dataplane], vec![]),
+        ] {
+            assert_eq!(chosen(&only, &without), expected, "{only:?} {without:?}");
+        }
+    }
+
+    #[test]
+    fn a_suite_is_shown_by_the_name_that_chooses_it() {
+        for suite in Suite::value_variants() {
+            assert_eq!(Suite::from_str(&suite.to_string(), false), Ok(*suite));
+        }
+    }
+}
