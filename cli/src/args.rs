@@ -11,7 +11,7 @@ use sidegate_sidecar::{App, AppAddressError};
 
 /// API keys for pods, as Kubernetes resources; on a laptop without a cluster.
 #[derive(Debug, Parser)]
-#[command(name = "sidegate", version, about, disable_help_subcommand = true)]
+#[command(name = "sidegate", version, disable_help_subcommand = true)]
 pub(crate) struct Args {
     /// When to use colour. Nothing is said by colour alone.
     #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]

@@ -26,7 +26,10 @@ mod tests {
             let mut script = Vec::new();
             write(*shell, &mut script).unwrap();
             let script = String::from_utf8(script).unwrap();
-            assert!(script.contains("completion") && script.contains("--fresh") || *shell == Shell::Fish, "{shell}");
+            assert!(
+                script.contains("completion") && script.contains("--fresh") || *shell == Shell::Fish,
+                "{shell}"
+            );
             assert!(script.contains("fresh"), "{shell}");
         }
     }

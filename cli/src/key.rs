@@ -27,9 +27,7 @@ const LONGEST_INPUT: u64 = 4096;
 pub(crate) fn run(command: KeyCommand) -> Result<(), Failure> {
     let (mut out, mut err) = (io::stdout().lock(), io::stderr().lock());
     match command {
-        KeyCommand::Mint(args) => {
-            mint(&args, &ApiKey::mint(&mut rand::rng()), &mut out, &mut err)
-        }
+        KeyCommand::Mint(args) => mint(&args, &ApiKey::mint(&mut rand::rng()), &mut out, &mut err),
         KeyCommand::Hash { from, output } => {
             if from != "-" {
                 // Not repeated here: it may be the key.
@@ -53,8 +51,10 @@ fn mint(args: &MintArgs, key: &ApiKey, out: &mut impl Write, err: &mut impl Writ
                 answer["apiKey"] = json!(key.expose());
                 Ok(writeln!(out, "{answer}")?)
             }
-            MintForm::Yaml => Err(Failure::usage("-o yaml prints an ApiKey, which needs a name, a Gate and a file for the key")
-                .help("sidegate key mint -o yaml NAME -n NS --gate NS/NAME --scope SCOPE --key-file FILE")),
+            MintForm::Yaml => Err(Failure::usage(
+                "-o yaml prints an ApiKey, which needs a name, a Gate and a file for the key",
+            )
+            .help("sidegate key mint -o yaml NAME -n NS --gate NS/NAME --scope SCOPE --key-file FILE")),
         };
     };
     let object = api_key(args, name, gate, key)?;
@@ -62,7 +62,9 @@ fn mint(args: &MintArgs, key: &ApiKey, out: &mut impl Write, err: &mut impl Writ
         MintForm::Yaml => serde_saphyr::to_string(&object).map_err(Failure::unable)?,
         MintForm::Json => format!("{object}\n"),
         MintForm::Text => {
-            return Err(Failure::usage("NAME is the name of the ApiKey to print: in which form?").help("add -o yaml"));
+            return Err(
+                Failure::usage("NAME is the name of the ApiKey to print: in which form?").help("add -o yaml")
+            );
         }
     };
     write_new(file, key)?;
@@ -76,7 +78,8 @@ fn api_key(args: &MintArgs, name: &str, gate: &str, key: &ApiKey) -> Result<Valu
         names::check_subdomain(text).map_err(|why| Failure::usage(format!("{what} `{text}` {why}")))?;
     }
     for namespace in [&args.namespace, gate_namespace] {
-        names::check_label(namespace).map_err(|why| Failure::usage(format!("the namespace `{namespace}` {why}")))?;
+        names::check_label(namespace)
+            .map_err(|why| Failure::usage(format!("the namespace `{namespace}` {why}")))?;
     }
     ScopeSet::parse(&args.scopes).map_err(Failure::usage)?;
     let mut grant = json!({ "gate": gate });
@@ -97,8 +100,10 @@ fn api_key(args: &MintArgs, name: &str, gate: &str, key: &ApiKey) -> Result<Valu
 /// Writes the key to a file that did not exist, for its owner alone.
 fn write_new(file: &Path, key: &ApiKey) -> Result<(), Failure> {
     let cannot = |error: io::Error| match error.kind() {
-        io::ErrorKind::AlreadyExists => Failure::usage(format!("{} exists, and is not overwritten", file.display()))
-            .help("give --key-file another name"),
+        io::ErrorKind::AlreadyExists => {
+            Failure::usage(format!("{} exists, and is not overwritten", file.display()))
+                .help("give --key-file another name")
+        }
         _ => Failure::unable(format!("cannot write {}: {error}", file.display())),
     };
     let mut out = OpenOptions::new().write(true).create_new(true).mode(0o600).open(file).map_err(cannot)?;

@@ -138,7 +138,8 @@ mod tests {
     #[test]
     fn a_failure_says_what_and_what_to_type() {
         let mut out = Vec::new();
-        let failure = Failure::unable("127.0.0.1:8080 is in use").help("sidegate up . --listen 127.0.0.1:8090");
+        let failure =
+            Failure::unable("127.0.0.1:8080 is in use").help("sidegate up . --listen 127.0.0.1:8090");
         failure.write(&mut out, Palette::plain()).unwrap();
         assert_eq!(
             String::from_utf8(out).unwrap(),

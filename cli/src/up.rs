@@ -77,7 +77,8 @@ pub(crate) fn run(args: &UpArgs, colour: Colour) -> Result<(), Failure> {
 async fn up(args: &UpArgs, voice: &Voice, begun: Instant) -> Result<(), Failure> {
     let stdin = Source::stdin(&args.paths, io::stdin()).map_err(Failure::usage)?;
     let sources = Source::read(&args.paths, stdin.as_ref()).map_err(Failure::usage)?;
-    let read = |stored: &Stored| Manifest::of(&sources, stored).map_err(|problems| invalid(&problems, voice.err));
+    let read =
+        |stored: &Stored| Manifest::of(&sources, stored).map_err(|problems| invalid(&problems, voice.err));
     check_gates(args, &read(&Stored::new())?)?;
     let state = State::open(&args.state, args.fresh).map_err(|error| state_failure(args, &error))?;
     let manifest = read(&state.stored())?;
@@ -93,7 +94,12 @@ async fn up(args: &UpArgs, voice: &Voice, begun: Instant) -> Result<(), Failure>
 }
 
 /// Everything but the objects.
-async fn start(args: &UpArgs, voice: &Voice, state: State, stop: &CancellationToken) -> Result<Session, Failure> {
+async fn start(
+    args: &UpArgs,
+    voice: &Voice,
+    state: State,
+    stop: &CancellationToken,
+) -> Result<Session, Failure> {
     let unable = |what: &'static str| move |error: io::Error| Failure::unable(format!("{what}: {error}"));
     let admin = Admin::new();
     let listening = admin.listen(args.admin).await.map_err(|error| match error {
@@ -123,22 +129,36 @@ async fn start(args: &UpArgs, voice: &Voice, state: State, stop: &CancellationTo
 async fn follow(session: &mut Session, reload: &mut reload::Files, voice: &Voice, stop: &CancellationToken) {
     let mut ticks = interval(POLL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    // The last thing that went wrong: said once, not three times a second.
+    let mut wrong: Option<String> = None;
     loop {
         tokio::select! {
             () = stop.cancelled() => return,
             _ = ticks.tick() => {}
         }
-        let outcome = match reload.poll(session.manifest()) {
-            reload::Edit::None => session.tick(Timestamp::now()).await,
-            reload::Edit::Apply(manifest) => session.apply(*manifest).await,
+        let (edited, outcome) = match reload.poll(session.manifest()) {
+            reload::Edit::None => (false, session.tick(Timestamp::now()).await),
+            reload::Edit::Apply(manifest) => (true, session.apply(*manifest).await),
             reload::Edit::Refuse(mistake) => {
                 show::refused(&mistake, voice);
+                wrong = Some(String::new());
                 continue;
             }
         };
         match outcome {
-            Ok(applied) => show::applied(&applied, session, voice),
-            Err(error) => show::failed(&error, voice),
+            Ok(applied) => {
+                show::applied(&applied, session, voice);
+                if edited && wrong.take().is_some() && applied.changes.is_empty() {
+                    show::mended(voice);
+                }
+            }
+            Err(error) => {
+                let said = show::chain(&error);
+                if edited || wrong.as_ref() != Some(&said) {
+                    show::failed(&said, voice);
+                }
+                wrong = Some(said);
+            }
         }
     }
 }
@@ -158,8 +178,10 @@ fn check_gates(args: &UpArgs, manifest: &Manifest) -> Result<(), Failure> {
                 .help(format!("there are: {}", all.join(", "))));
         }
         if matching > 1 {
-            return Err(Failure::usage(format!("--app names {app}, and there are {matching} Gates of that name"))
-                .help(format!("--app NAMESPACE/{}=URL", app.gate)));
+            return Err(Failure::usage(format!(
+                "--app names {app}, and there are {matching} Gates of that name"
+            ))
+            .help(format!("--app NAMESPACE/{}=URL", app.gate)));
         }
     }
     Ok(())
@@ -174,8 +196,10 @@ fn invalid(problems: &[Problem], palette: Palette) -> Failure {
 fn state_failure(args: &UpArgs, error: &StateError) -> Failure {
     let failure = Failure::unable(error);
     match error {
-        StateError::InUse { .. } => {
-            failure.help(format!("{} --state DIR --listen 127.0.0.1:0 --admin 127.0.0.1:0", command(&args.paths)))
+        StateError::InUse { .. } => failure
+            .help(format!("{} --state DIR --listen 127.0.0.1:0 --admin 127.0.0.1:0", command(&args.paths))),
+        StateError::NotOurs(_) => {
+            Failure::usage(error).help(format!("{} --state DIR, a new or empty one", command(&args.paths)))
         }
         StateError::Io { .. } => failure,
     }
@@ -183,7 +207,9 @@ fn state_failure(args: &UpArgs, error: &StateError) -> Failure {
 
 fn session_failure(args: &UpArgs, error: &SessionError) -> Failure {
     match error {
-        SessionError::Gates(GatesError::Start(StartError::InUse(address))) => in_use(args, *address, "--listen"),
+        SessionError::Gates(GatesError::Start(StartError::InUse(address))) => {
+            in_use(args, *address, "--listen")
+        }
         error => Failure::unable(show::chain(error)),
     }
 }

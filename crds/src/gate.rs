@@ -15,7 +15,7 @@ mod status;
 pub use admit::Admit;
 pub use capture::{Capture, CaptureMode, Loopback};
 pub use ports::{Port, Protocol};
-pub use rule::{Allow, GateRule, Match, PathMatch, PathType, Require};
+pub use rule::{Allow, GateRule, Match, PathMatch, PathType, Require, shadowed};
 pub use status::{GateStatus, Pods, RefusedPort};
 
 use crate::law;

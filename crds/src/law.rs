@@ -316,7 +316,8 @@ pub(crate) const SOURCE_FIXED: Law = law(
         " == s))"
     ),
     "credential.type can not be changed: make a new ApiKey and delete this one when nobody uses it",
-);
+)
+.at(".credential");
 pub(crate) const TENANT_FIXED: Law = law(
     "has(self.tenant) == has(oldSelf.tenant) && (!has(self.tenant) || self.tenant == oldSelf.tenant)",
     "tenant can not be changed: make a new ApiKey and delete this one when nobody uses it",

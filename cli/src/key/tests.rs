@@ -83,7 +83,8 @@ fn an_api_key_to_commit_has_the_hash_and_the_key_is_in_the_file_alone() {
 fn an_api_key_that_no_cluster_would_take_is_not_printed_and_leaves_no_file() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("ci.key");
-    for bad in ["Ci --gate api", "ci --gate dify/Api", "ci --gate api -n Team", "ci --gate api --scope a\"b"] {
+    for bad in ["Ci --gate api", "ci --gate dify/Api", "ci --gate api -n Team", "ci --gate api --scope a\"b"]
+    {
         let failure = minted(&format!("-o yaml {bad} --key-file {}", file.display())).unwrap_err();
         assert_eq!(failure.exit, crate::output::Exit::Usage, "{bad}");
         assert!(!file.exists(), "{bad}");

@@ -32,7 +32,7 @@ const METADATA_OF_SERVER: [&str; 7] = [
 /// Takes documents in, one after the other.
 pub(super) struct Checker<'a> {
     pub(super) manifest: Manifest,
-    schemas: Schemas,
+    schemas: &'static Schemas,
     stored: &'a Stored,
     /// Where each object stands.
     seen: HashMap<(String, ObjectName), String>,
@@ -58,7 +58,9 @@ impl<'a> Checker<'a> {
         match (header.group, header.kind) {
             ("", "List") => {
                 let items = node.field("items").map(Node::items).unwrap_or_default();
-                items.iter().for_each(|item| self.document(source, item, problems));
+                for item in items {
+                    self.document(source, item, problems);
+                }
             }
             ("", "Namespace") => self.namespace(source, node, problems),
             (GROUP, _) => self.ours(source, node, &header, problems),
@@ -72,9 +74,12 @@ impl<'a> Checker<'a> {
                     return;
                 }
                 if (group, kind) == ("", "Secret")
-                    && let Some(name) = node.field("metadata").and_then(|metadata| metadata.field("name")?.text())
+                    && let Some(name) =
+                        node.field("metadata").and_then(|metadata| metadata.field("name")?.text())
                 {
-                    self.manifest.secrets.push(ObjectName { namespace: namespace(node), name: name.to_owned() });
+                    self.manifest
+                        .secrets
+                        .push(ObjectName { namespace: namespace(node), name: name.to_owned() });
                 }
                 *self.manifest.skipped.entry(kind.to_owned()).or_default() += 1;
             }
@@ -92,7 +97,8 @@ impl<'a> Checker<'a> {
         if header.version != VERSION {
             let what = format!("there is no version {} of {GROUP}", header.version);
             problems.push(
-                Problem::new(source, &span(node, "apiVersion"), what).remedy(format!("write {GROUP}/{VERSION}")),
+                Problem::new(source, &span(node, "apiVersion"), what)
+                    .remedy(format!("write {GROUP}/{VERSION}")),
             );
             return;
         }
@@ -107,8 +113,10 @@ impl<'a> Checker<'a> {
             }
             kind => {
                 let known: Vec<&str> = self.schemas.kinds().chain(NOT_BUILT).collect();
-                let remedy = suggest::nearest(kind, known.iter().copied())
-                    .map_or_else(|| format!("there are: {}", known.join(", ")), |kind| format!("did you mean `{kind}`?"));
+                let remedy = suggest::nearest(kind, known.iter().copied()).map_or_else(
+                    || format!("there are: {}", known.join(", ")),
+                    |kind| format!("did you mean `{kind}`?"),
+                );
                 let what = format!("there is no kind {kind} in {GROUP}/{VERSION}");
                 problems.push(Problem::new(source, &span(node, "kind"), what).remedy(remedy));
                 return;
@@ -125,20 +133,33 @@ impl<'a> Checker<'a> {
                 Problem::new(source, &path::find(node, &path), format!("{}.{path}: {message}", kind.as_str()))
             })),
             // The schema lets in nothing that the type does not; if it did, this is where.
-            Err(error) => problems.push(Problem::new(source, &node.span, format!("not a {}: {error}", kind.as_str()))),
+            Err(error) => {
+                problems.push(Problem::new(source, &node.span, format!("not a {}: {error}", kind.as_str())));
+            }
         }
         if problems.len() == before {
             self.add(source, node, kind, name, problems);
         }
     }
 
-    fn add(&mut self, source: &Source, node: &Node, kind: Kind, name: ObjectName, problems: &mut Vec<Problem>) {
+    fn add(
+        &mut self,
+        source: &Source,
+        node: &Node,
+        kind: Kind,
+        name: ObjectName,
+        problems: &mut Vec<Problem>,
+    ) {
         let place = problem::at(source, node.span.start);
         if let Some(first) = self.seen.insert((kind.as_str().to_owned(), name.clone()), place) {
             let shown = if name.namespace.is_empty() { name.name.clone() } else { name.to_string() };
             problems.push(
-                Problem::new(source, &name_span(node), format!("{} {shown} stands twice in the files", kind.as_str()))
-                    .remedy(format!("the first is at {first}")),
+                Problem::new(
+                    source,
+                    &name_span(node),
+                    format!("{} {shown} stands twice in the files", kind.as_str()),
+                )
+                .remedy(format!("the first is at {first}")),
             );
             return;
         }
@@ -161,7 +182,9 @@ impl<'a> Checker<'a> {
 fn header<'a>(source: &Source, node: &'a Node, problems: &mut Vec<Problem>) -> Option<Header<'a>> {
     if !matches!(node.content, Content::Map(_)) {
         let what = format!("this document is {}, and has to be an object", node.type_name());
-        problems.push(Problem::new(source, &node.span, what).remedy("it begins with apiVersion, kind and metadata"));
+        problems.push(
+            Problem::new(source, &node.span, what).remedy("it begins with apiVersion, kind and metadata"),
+        );
         return None;
     }
     let mut text = |key: &str| {
@@ -192,7 +215,9 @@ fn metadata(
     let metadata = node.field("metadata");
     let Some(metadata) = metadata.filter(|metadata| matches!(metadata.content, Content::Map(_))) else {
         let (span, what) = match metadata {
-            Some(metadata) => (&metadata.span, format!("{kind}.metadata is {}, and has to be a map", metadata.type_name())),
+            Some(metadata) => {
+                (&metadata.span, format!("{kind}.metadata is {}, and has to be a map", metadata.type_name()))
+            }
             None => (&node.span, format!("missing field `metadata` in {kind}")),
         };
         problems.push(Problem::new(source, span, what));
@@ -201,8 +226,11 @@ fn metadata(
     let known = || METADATA.into_iter().chain(METADATA_OF_SERVER);
     for entry in metadata.entries() {
         if !known().any(|name| name == entry.key) {
-            let problem =
-                Problem::new(source, &entry.key_span, format!("unknown field `{}` in {kind}.metadata", entry.key));
+            let problem = Problem::new(
+                source,
+                &entry.key_span,
+                format!("unknown field `{}` in {kind}.metadata", entry.key),
+            );
             problems.push(match suggest::nearest(&entry.key, METADATA) {
                 Some(name) => problem.remedy(format!("did you mean `{name}`?")),
                 None => problem,
@@ -216,7 +244,11 @@ fn metadata(
         named(source, namespace, &format!("{kind}.metadata.namespace"), names::check_label, problems);
     }
     let Some(name) = metadata.field("name") else {
-        problems.push(Problem::new(source, &path::find(node, "metadata"), format!("missing field `name` in {kind}.metadata")));
+        problems.push(Problem::new(
+            source,
+            &path::find(node, "metadata"),
+            format!("missing field `name` in {kind}.metadata"),
+        ));
         return None;
     };
     named(source, name, &format!("{kind}.metadata.name"), check_name, problems)
@@ -230,10 +262,13 @@ fn named(
     problems: &mut Vec<Problem>,
 ) -> Option<String> {
     let problem = match node.text() {
-        None => Problem::new(source, &node.span, format!("{at} is {}, and has to be a string", node.type_name())),
+        None => {
+            Problem::new(source, &node.span, format!("{at} is {}, and has to be a string", node.type_name()))
+        }
         Some(text) => match check(text) {
             Ok(()) => return Some(text.to_owned()),
-            Err(why) => Problem::new(source, &node.span, format!("`{text}` is not a value of {at}")).remedy(format!("it {why}")),
+            Err(why) => Problem::new(source, &node.span, format!("`{text}` is not a value of {at}"))
+                .remedy(format!("it {why}")),
         },
     };
     problems.push(problem);
@@ -245,7 +280,11 @@ fn strings(source: &Source, metadata: &Node, kind: &str, key: &str, problems: &m
     let Some(map) = metadata.field(key) else { return };
     let at = format!("{kind}.metadata.{key}");
     if !matches!(map.content, Content::Map(_)) {
-        problems.push(Problem::new(source, &map.span, format!("{at} is {}, and has to be a map", map.type_name())));
+        problems.push(Problem::new(
+            source,
+            &map.span,
+            format!("{at} is {}, and has to be a map", map.type_name()),
+        ));
     }
     for entry in map.entries() {
         if !matches!(entry.value.content, Content::Text(_) | Content::Null) {

@@ -120,7 +120,11 @@ impl<'a> Reader<'a> {
                 self.merge(&value, &mut merged);
             } else if let Some(first) = entries.iter().find(|entry| entry.key == key) {
                 let place = problem::at(self.source, first.key_span.start);
-                self.problem(&key_span, format!("`{key}` stands twice in one map"), format!("the first is at {place}"));
+                self.problem(
+                    &key_span,
+                    format!("`{key}` stands twice in one map"),
+                    format!("the first is at {place}"),
+                );
             } else {
                 entries.push(Entry { key, key_span, value });
             }

@@ -111,7 +111,10 @@ mod tests {
 
     #[test]
     fn columns_are_characters_and_a_mark_never_leaves_its_line() {
-        assert_eq!(shown("ä: bcd\ne: f", 4..11, None), "error: a.yaml:1:4: bad\n  1 | ä: bcd\n    |    ^^^\n");
+        assert_eq!(
+            shown("ä: bcd\ne: f", 4..11, None),
+            "error: a.yaml:1:4: bad\n  1 | ä: bcd\n    |    ^^^\n"
+        );
         assert_eq!(shown("a:", 2..2, None), "error: a.yaml:1:3: bad\n  1 | a:\n    |   ^\n");
         assert_eq!(shown("", 0..0, None), "error: a.yaml:1:1: bad\n");
     }

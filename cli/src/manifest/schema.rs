@@ -2,8 +2,8 @@
 //! strict field validation would refuse, said where it stands.
 
 use std::{
-    cell::RefCell,
     collections::{BTreeMap, HashMap},
+    sync::{LazyLock, Mutex, PoisonError},
 };
 
 use regex::Regex;
@@ -21,7 +21,7 @@ const MOST_LISTED: usize = 12;
 /// The schemas of our kinds.
 pub(super) struct Schemas {
     by_kind: BTreeMap<String, Value>,
-    patterns: RefCell<HashMap<String, Option<Regex>>>,
+    patterns: Mutex<HashMap<String, Option<Regex>>>,
 }
 
 /// One walk through one object.
@@ -34,8 +34,13 @@ struct Walk<'a> {
 // === impl Schemas ===
 
 impl Schemas {
-    /// Those that the API server is given.
-    pub(super) fn ours() -> Self {
+    /// Those that the API server is given; made once.
+    pub(super) fn ours() -> &'static Self {
+        static OURS: LazyLock<Schemas> = LazyLock::new(Schemas::generate);
+        &OURS
+    }
+
+    fn generate() -> Self {
         let by_kind = sidegate_crds::all()
             .into_iter()
             .filter_map(|crd| {
@@ -44,12 +49,12 @@ impl Schemas {
                 Some((kind, serde_json::to_value(version.schema?.open_api_v3_schema?).ok()?))
             })
             .collect();
-        Self { by_kind, patterns: RefCell::default() }
+        Self { by_kind, patterns: Mutex::default() }
     }
 
     #[cfg(test)]
     fn one(kind: &str, schema: Value) -> Self {
-        Self { by_kind: BTreeMap::from([(kind.to_owned(), schema)]), patterns: RefCell::default() }
+        Self { by_kind: BTreeMap::from([(kind.to_owned(), schema)]), patterns: Mutex::default() }
     }
 
     /// The kinds that have one.
@@ -110,7 +115,8 @@ impl Walk<'_> {
                 Some(schema) => self.value(value, schema, &format!("{path}.{key}")),
                 None if open => {}
                 None => {
-                    let known = properties.into_iter().flat_map(|properties| properties.keys().map(String::as_str));
+                    let known =
+                        properties.into_iter().flat_map(|properties| properties.keys().map(String::as_str));
                     self.unknown(entry, known.filter(|key| !apart(key)).collect(), path);
                 }
             }
@@ -129,7 +135,9 @@ impl Walk<'_> {
         let remedy = match suggest::nearest(&entry.key, known.iter().copied()) {
             _ if known.contains(&written) => Some(format!("write \"{written}\", in quotes")),
             Some(name) => Some(format!("did you mean `{name}`?")),
-            None if (1..=MOST_LISTED).contains(&known.len()) => Some(format!("there are: {}", known.join(", "))),
+            None if (1..=MOST_LISTED).contains(&known.len()) => {
+                Some(format!("there are: {}", known.join(", ")))
+            }
             None => None,
         };
         let key = Node { span: entry.key_span.clone(), content: Content::Null };
@@ -146,8 +154,12 @@ impl Walk<'_> {
 
     /// Lists that are sets or maps have each item once.
     fn duplicates(&mut self, items: &[Node], schema: &Value, path: &str) {
-        let keys: Vec<&str> =
-            schema["x-kubernetes-list-map-keys"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+        let keys: Vec<&str> = schema["x-kubernetes-list-map-keys"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(Value::as_str)
+            .collect();
         let identity = |item: &Node| match schema["x-kubernetes-list-type"].as_str() {
             Some("set") => Some(item.to_json()),
             Some("map") => {
@@ -175,8 +187,10 @@ impl Walk<'_> {
         if let Some(values) = schema["enum"].as_array() {
             let values: Vec<&str> = values.iter().filter_map(Value::as_str).collect();
             if !values.contains(&text) {
-                let remedy = suggest::nearest(text, values.iter().copied())
-                    .map_or_else(|| format!("it takes {}", values.join(", ")), |value| format!("did you mean `{value}`?"));
+                let remedy = suggest::nearest(text, values.iter().copied()).map_or_else(
+                    || format!("it takes {}", values.join(", ")),
+                    |value| format!("did you mean `{value}`?"),
+                );
                 self.problem(node, format!("`{text}` is not a value of {path}"), Some(remedy));
                 return;
             }
@@ -209,20 +223,39 @@ impl Walk<'_> {
         }
     }
 
-    fn bounds(&mut self, node: &Node, count: usize, names: (&str, &str), unit: &str, schema: &Value, path: &str) {
+    fn bounds(
+        &mut self,
+        node: &Node,
+        count: usize,
+        names: (&str, &str),
+        unit: &str,
+        schema: &Value,
+        path: &str,
+    ) {
+        let unit = if count == 1 { unit.trim_end_matches('s') } else { unit };
         let bound = |name: &str| schema[name].as_u64().and_then(|bound| usize::try_from(bound).ok());
         if let Some(most) = bound(names.1).filter(|most| count > *most) {
-            self.problem(node, format!("{path} has {count} {unit}"), Some(format!("it takes {most} at most")));
+            self.problem(
+                node,
+                format!("{path} has {count} {unit}"),
+                Some(format!("it takes {most} at most")),
+            );
         }
         if let Some(least) = bound(names.0).filter(|least| count < *least) {
-            self.problem(node, format!("{path} has {count} {unit}"), Some(format!("it takes {least} at least")));
+            self.problem(
+                node,
+                format!("{path} has {count} {unit}"),
+                Some(format!("it takes {least} at least")),
+            );
         }
     }
 
     fn wrong_type(&mut self, node: &Node, wanted: &str, path: &str) {
         let written = self.source.text.get(node.span.clone()).unwrap_or_default();
         let remedy = match &node.content {
-            Content::Bool(_) | Content::Number(_) if wanted == "a string" => Some(format!("write \"{written}\", in quotes")),
+            Content::Bool(_) | Content::Number(_) if wanted == "a string" => {
+                Some(format!("write \"{written}\", in quotes"))
+            }
             _ => None,
         };
         self.problem(node, format!("{path} is {}, and has to be {wanted}", node.type_name()), remedy);
@@ -240,7 +273,7 @@ impl Walk<'_> {
 impl Schemas {
     /// A pattern that this program cannot read (the API server can) refuses nothing.
     fn matches(&self, pattern: &str, text: &str) -> bool {
-        let mut patterns = self.patterns.borrow_mut();
+        let mut patterns = self.patterns.lock().unwrap_or_else(PoisonError::into_inner);
         let regex = patterns.entry(pattern.to_owned()).or_insert_with(|| Regex::new(pattern).ok());
         regex.as_ref().is_none_or(|regex| regex.is_match(text))
     }

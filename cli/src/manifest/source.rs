@@ -49,7 +49,8 @@ impl Source {
     pub(crate) fn has_secret(&self) -> bool {
         self.text.split("kind").skip(1).any(|rest| {
             let rest = rest.trim_start_matches(['"', '\'']).trim_start();
-            rest.strip_prefix(':').is_some_and(|value| value.trim_start().trim_start_matches(['"', '\'']).starts_with("Secret"))
+            rest.strip_prefix(':')
+                .is_some_and(|value| value.trim_start().trim_start_matches(['"', '\'']).starts_with("Secret"))
         })
     }
 

@@ -12,7 +12,8 @@ fn said(files: &[(&str, &str)]) -> String {
 }
 
 fn read(text: &str) -> Manifest {
-    Manifest::of(&[Source::new("a.yaml", text)], &Stored::new()).unwrap_or_else(|_| panic!("{}", said(&[("a.yaml", text)])))
+    Manifest::of(&[Source::new("a.yaml", text)], &Stored::new())
+        .unwrap_or_else(|_| panic!("{}", said(&[("a.yaml", text)])))
 }
 
 const GATE: &str = "apiVersion: sidegate.dev/v1alpha1\nkind: Gate\nmetadata: {name: api, namespace: dify}\nspec:\n  ports: [{port: 8080}]\n";
@@ -27,7 +28,8 @@ fn our_objects_are_read_and_the_others_counted() {
          apiVersion: sidegate.dev/v1alpha1\nkind: OAuthClient\nmetadata: {{name: ci, namespace: team-a}}\nspec: {{any: thing}}\n"
     );
     let manifest = read(&text);
-    let names: Vec<_> = manifest.objects.iter().map(|object| (object.kind, object.name.to_string())).collect();
+    let names: Vec<_> =
+        manifest.objects.iter().map(|object| (object.kind, object.name.to_string())).collect();
     assert_eq!(names, [(Kind::Namespace, "/dify".to_owned()), (Kind::Gate, "dify/api".to_owned())]);
     assert_eq!(manifest.count, 2);
     assert_eq!(manifest.skipped, BTreeMap::from([("Deployment".to_owned(), 2), ("Secret".to_owned(), 1)]));
@@ -56,7 +58,10 @@ fn an_anchor_is_read_where_it_is_used() {
     let text = "apiVersion: sidegate.dev/v1alpha1\nkind: ApiKey\nmetadata: {name: a, namespace: t, labels: &l {x: \"1\"}}\nspec:\n  \
                 grants:\n    - &g {gate: api, scopes: &s [a]}\n    - {<<: *g, gate: web}\n";
     let grants = &read(text).objects[0].value["spec"]["grants"];
-    assert_eq!(*grants, serde_json::json!([{"gate": "api", "scopes": ["a"]}, {"gate": "web", "scopes": ["a"]}]));
+    assert_eq!(
+        *grants,
+        serde_json::json!([{"gate": "api", "scopes": ["a"]}, {"gate": "web", "scopes": ["a"]}])
+    );
 }
 
 #[test]
@@ -96,7 +101,11 @@ fn yaml_that_does_not_parse_does_not_hide_the_next_document() {
 #[test]
 fn a_key_twice_and_an_object_twice_name_both_places() {
     let twice = "kind: Namespace\nkind: Namespace\napiVersion: v1\nmetadata: {name: a}\n";
-    insta::assert_snapshot!(said(&[("a.yaml", twice), ("b.yaml", GATE), ("c.yaml", &format!("---\n{GATE}"))]));
+    insta::assert_snapshot!(said(&[
+        ("a.yaml", twice),
+        ("b.yaml", GATE),
+        ("c.yaml", &format!("---\n{GATE}"))
+    ]));
 }
 
 #[test]
@@ -131,14 +140,18 @@ fn aliases_cannot_blow_a_file_up() {
     let mut text = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n".to_owned();
     for level in 1..12 {
         let inner = format!("*a{}, ", level - 1).repeat(10);
-        text.push_str(&format!("a{level}: &a{level} [{inner}]\n"));
+        text = format!("{text}a{level}: &a{level} [{inner}]\n");
     }
     assert!(said(&[("a.yaml", &text)]).contains("stand for more than 100000 values"));
 }
 
 #[test]
 fn a_field_that_is_fixed_cannot_be_changed() {
-    let key = |spec: &str| format!("apiVersion: sidegate.dev/v1alpha1\nkind: ApiKey\nmetadata: {{name: a, namespace: t}}\nspec:\n  grants: [{{gate: api}}]\n{spec}");
+    let key = |spec: &str| {
+        format!(
+            "apiVersion: sidegate.dev/v1alpha1\nkind: ApiKey\nmetadata: {{name: a, namespace: t}}\nspec:\n  grants: [{{gate: api}}]\n{spec}"
+        )
+    };
     let stored = read(&key("  type: App\n")).stored();
     let changed = |spec: &str| Manifest::of(&[Source::new("a.yaml", key(spec))], &stored);
     assert!(changed("  type: App\n  suspended: true\n").is_ok());

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 use sidegate_bundle::gate::GateName;
-use sidegate_operator::world::{Kind as WorldKind, Labels, ObjectName as WorldName, Observed, OurSecret, Update};
+use sidegate_operator::world::{
+    Kind as WorldKind, Labels, ObjectName as WorldName, Observed, OurSecret, Update,
+};
 
 use super::state::State;
 use crate::manifest::{Kind, Manifest, ObjectName};
@@ -56,11 +58,17 @@ pub(super) fn lists(manifest: &Manifest, state: &State) -> Vec<Update> {
             WorldKind::Gate => updates.extend(objects(state, Kind::Gate)),
             WorldKind::ApiKey => updates.extend(objects(state, Kind::ApiKey)),
             WorldKind::Namespace => {
-                updates.extend(namespaces(manifest).into_iter().map(|(name, labels)| Update::Namespace(name, labels)));
+                updates.extend(
+                    namespaces(manifest).into_iter().map(|(name, labels)| Update::Namespace(name, labels)),
+                );
             }
             WorldKind::Secret => {
                 let metas = state.secrets().chain(state.bundles()).map(|(_, meta)| meta);
-                updates.extend(metas.filter_map(OurSecret::read).map(|(name, secret)| Update::Secret(name, secret.listed())));
+                updates.extend(
+                    metas
+                        .filter_map(OurSecret::read)
+                        .map(|(name, secret)| Update::Secret(name, secret.listed())),
+                );
             }
         }
         updates.push(Update::Listed(kind));

@@ -20,8 +20,8 @@ use sidegate_operator::{
     execute::{Execute, WriteError},
     plan::{BundleWrite, CredentialSecret, Delete, Reshape, Status, StatusWrite, Write},
     world::{
-        BUNDLE, DIGEST_ANNOTATION, InForce, KIND_LABEL, ObjectName, ObjectRef, OurSecret, Owner, REVISION_ANNOTATION,
-        Update,
+        BUNDLE, DIGEST_ANNOTATION, InForce, KIND_LABEL, ObjectName, ObjectRef, OurSecret, Owner,
+        REVISION_ANNOTATION, Update,
     },
 };
 use sidegate_runtime::follow::Newest;
@@ -141,7 +141,12 @@ impl Inner {
     }
 
     /// The metadata of a Secret that is still the one that was seen.
-    fn unchanged(&self, name: &ObjectName, uid: &str, resource_version: &str) -> Result<ObjectMeta, WriteError> {
+    fn unchanged(
+        &self,
+        name: &ObjectName,
+        uid: &str,
+        resource_version: &str,
+    ) -> Result<ObjectMeta, WriteError> {
         self.state
             .secret(&convert::to_files(name))
             .filter(|meta| meta.uid.as_deref() == Some(uid))
@@ -159,7 +164,7 @@ impl Inner {
         let previous = stands.as_ref().map(|bundle| bundle.revision).max(newest.revision());
         let same = stands.filter(|bundle| bundle.digest().is_ok_and(|digest| digest == write.digest));
         if let (Some(bundle), Some(meta)) = (same, self.state.bundle(&gate).cloned()) {
-            return self.in_force(write, &newest, bundle, &meta, None, now);
+            return Self::in_force(write, &newest, bundle, &meta, None, now);
         }
         let bundle = GateBundle { revision: Revision::next(previous, now), ..(*write.bundle).clone() };
         let bytes = document::pack(&bundle).map_err(|error| bug("cannot pack a bundle", error))?;
@@ -178,11 +183,10 @@ impl Inner {
         let data = BTreeMap::from([(FILE.to_owned(), bytes.as_slice())]);
         let written = self.state.put_bundle(&gate, meta, &data, &mut rand::rng());
         let meta = written.map_err(|error| transient("cannot write a bundle", error))?.clone();
-        self.in_force(write, &newest, bundle, &meta, Some(bytes.len()), now)
+        Self::in_force(write, &newest, bundle, &meta, Some(bytes.len()), now)
     }
 
     fn in_force(
-        &mut self,
         write: &BundleWrite,
         newest: &Newest<GateBundle>,
         bundle: GateBundle,
@@ -192,7 +196,9 @@ impl Inner {
     ) -> Result<Vec<Update>, WriteError> {
         let revision = bundle.revision;
         if newest.revision() != Some(revision) {
-            newest.offer(bundle.clone(), now).map_err(|error| bug("the gate does not take its bundle", error))?;
+            newest
+                .offer(bundle.clone(), now)
+                .map_err(|error| bug("the gate does not take its bundle", error))?;
         }
         let mut updates = seen(meta)?;
         let in_force = InForce {
@@ -212,10 +218,13 @@ impl Inner {
             ObjectRef::Gate(name) => (Kind::Gate, convert::gate_to_files(name)),
             ObjectRef::ApiKey(name) => (Kind::ApiKey, convert::to_files(name)),
         };
-        let conflict = || WriteError::Conflict { what: format!("cannot write the status of {}", write.object) };
+        let conflict =
+            || WriteError::Conflict { what: format!("cannot write the status of {}", write.object) };
         let mut object = self.state.object(kind, &name).cloned().ok_or_else(conflict)?;
         let metadata = &object["metadata"];
-        if metadata["uid"] != write.uid.as_str() || metadata["resourceVersion"] != write.resource_version.as_str() {
+        if metadata["uid"] != write.uid.as_str()
+            || metadata["resourceVersion"] != write.resource_version.as_str()
+        {
             return Err(conflict());
         }
         object["status"] = match &write.status {

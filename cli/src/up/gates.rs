@@ -11,8 +11,7 @@ use sidegate_runtime::{
     shutdown::{DRAIN, drained},
 };
 use sidegate_sidecar::{
-    App, Gate, GateConfig, Limits, Metrics, RunningGate, StartError, Workers,
-    audit::Audit,
+    App, Gate, GateConfig, Limits, Metrics, RunningGate, StartError, Workers, audit::Audit,
 };
 use thiserror::Error;
 use tokio_util::sync::CancellationToken;
@@ -116,7 +115,9 @@ impl Gates {
     }
 
     /// Every Gate that listens, its address, its app (`None`: the built-in one) and its bundle.
-    pub(super) fn all(&self) -> impl Iterator<Item = (&GateName, String, Option<&str>, Option<Arc<GateBundle>>)> {
+    pub(super) fn all(
+        &self,
+    ) -> impl Iterator<Item = (&GateName, String, Option<&str>, Option<Arc<GateBundle>>)> {
         self.running.iter().map(|(name, running)| {
             let url = format!("http://{}", running.gate.local_addr());
             (name, url, running.app.as_deref(), running.bundles.current())

@@ -75,10 +75,19 @@ impl Banner<'_> {
             };
             push(&mut text, format_args!("  {}  {name:<width$}  {url} -> {target}{yours}", kind("Gate")));
             if let Some(problem) = standing.problem() {
-                push(&mut text, format_args!("  {}  {:<width$}  {}", kind(""), "", palette.paint(Tone::Doubtful, problem)));
+                push(
+                    &mut text,
+                    format_args!(
+                        "  {}  {:<width$}  {}",
+                        kind(""),
+                        "",
+                        palette.paint(Tone::Doubtful, problem)
+                    ),
+                );
             }
         }
-        let scopes_of = |key: &KeyRow| if key.scopes.is_empty() { "no scopes".to_owned() } else { key.scopes.join(" ") };
+        let scopes_of =
+            |key: &KeyRow| if key.scopes.is_empty() { "no scopes".to_owned() } else { key.scopes.join(" ") };
         let scopes_width = self.keys.iter().map(|key| scopes_of(key).chars().count()).max().unwrap_or(0);
         for key in &self.keys {
             let folder = key.folder.as_deref().unwrap_or("no key");
@@ -86,7 +95,12 @@ impl Banner<'_> {
             match key.standing.problem() {
                 None => push(
                     &mut text,
-                    format_args!("  {}  {:<width$}  {}  {line}", kind("ApiKey"), key.name, palette.paint(Tone::Good, "Ready")),
+                    format_args!(
+                        "  {}  {:<width$}  {}  {line}",
+                        kind("ApiKey"),
+                        key.name,
+                        palette.paint(Tone::Good, "Ready")
+                    ),
                 ),
                 Some(problem) => {
                     let problem = palette.paint(Tone::Doubtful, problem);
@@ -104,7 +118,10 @@ impl Banner<'_> {
         let Self { paths, .. } = self;
         push(
             &mut text,
-            format_args!("Save a change in {paths} and it is in force. Ctrl-C stops. On a cluster: {}", kubectl(paths)),
+            format_args!(
+                "Save a change in {paths} and it is in force. Ctrl-C stops. On a cluster: {}",
+                kubectl(paths)
+            ),
         );
         text
     }
@@ -114,7 +131,8 @@ impl Banner<'_> {
         let title = palette.paint(Tone::Strong, format!("Sidegate {version}"));
         let (files, objects) = (count(self.files, "file"), count(self.manifest.count, "object"));
         let mut text = format!("{title}: {files}, {objects}, ready in {} ms", self.took.as_millis());
-        let skipped: Vec<_> = self.manifest.skipped.iter().map(|(kind, count)| format!("{count} {kind}")).collect();
+        let skipped: Vec<_> =
+            self.manifest.skipped.iter().map(|(kind, count)| format!("{count} {kind}")).collect();
         if !skipped.is_empty() {
             let _ = write!(text, "   (skipped: {})", skipped.join(", "));
         }
@@ -142,7 +160,8 @@ pub(super) fn key_rows(state: &State, state_folder: &Path) -> Vec<KeyRow> {
     let keys = state.objects().filter(|(kind, ..)| *kind == crate::manifest::Kind::ApiKey);
     keys.map(|(_, name, object)| {
         let secret = object["status"]["secretName"].as_str().filter(|secret| {
-            let secret = crate::manifest::ObjectName { namespace: name.namespace.clone(), name: (*secret).to_owned() };
+            let secret =
+                crate::manifest::ObjectName { namespace: name.namespace.clone(), name: (*secret).to_owned() };
             state.secret(&secret).is_some()
         });
         KeyRow {

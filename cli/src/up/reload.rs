@@ -49,7 +49,8 @@ impl Files {
 
     /// Reads the files again. `applied` is what is in force.
     pub(super) fn poll(&mut self, applied: &Manifest) -> Edit {
-        let seen = Source::read(&self.paths, self.stdin.as_ref()).map_err(|error: ReadError| error.to_string());
+        let seen =
+            Source::read(&self.paths, self.stdin.as_ref()).map_err(|error: ReadError| error.to_string());
         self.take(seen, applied)
     }
 
@@ -78,7 +79,9 @@ impl Files {
 
 /// Is anything of `old` not in `new` any more?
 fn deletes(old: &Manifest, new: &Manifest) -> bool {
-    old.objects.iter().any(|old| !new.objects.iter().any(|new| (old.kind, &old.name) == (new.kind, &new.name)))
+    old.objects
+        .iter()
+        .any(|old| !new.objects.iter().any(|new| (old.kind, &old.name) == (new.kind, &new.name)))
 }
 
 #[cfg(test)]
@@ -89,13 +92,13 @@ mod tests {
     const ONE: &str = "apiVersion: v1\nkind: Namespace\nmetadata: {name: one}\n";
     const TWO: &str = "---\napiVersion: v1\nkind: Namespace\nmetadata: {name: two}\n";
 
-    fn seen(text: &str) -> Seen {
-        Ok(vec![Source::new("a.yaml", text)])
+    fn sources(text: &str) -> Vec<Source> {
+        vec![Source::new("a.yaml", text)]
     }
 
     fn files() -> (Files, Manifest) {
         let text = format!("{ONE}{TWO}");
-        let sources = vec![Source::new("a.yaml", text.as_str())];
+        let sources = sources(&text);
         let manifest = Manifest::of(&sources, &Stored::new()).unwrap();
         (Files::new(Vec::new(), None, sources), manifest)
     }
@@ -113,11 +116,11 @@ mod tests {
         let three = format!("{ONE}{TWO}---\napiVersion: v1\nkind: Namespace\nmetadata: {{name: three}}\n");
         let unreadable = Err("gone".to_owned());
         for (edit, words) in [
-            (seen(&three), ["apply", "none", "none"]),
-            (seen(ONE), ["none", "apply", "none"]),
-            (seen("a: ["), ["none", "refuse", "none"]),
+            (Ok(sources(&three)), ["apply", "none", "none"]),
+            (Ok(sources(ONE)), ["none", "apply", "none"]),
+            (Ok(sources("a: [")), ["none", "refuse", "none"]),
             (unreadable, ["none", "refuse", "none"]),
-            (seen(&format!("{ONE}{TWO}")), ["none", "none", "none"]),
+            (Ok(sources(&format!("{ONE}{TWO}"))), ["none", "none", "none"]),
         ] {
             let (mut files, manifest) = files();
             let said: Vec<_> = (0..3).map(|_| word(&files.take(edit.clone(), &manifest))).collect();
@@ -128,8 +131,8 @@ mod tests {
     #[test]
     fn a_file_that_is_empty_for_a_moment_deletes_nothing() {
         let (mut files, manifest) = files();
-        assert_eq!(word(&files.take(seen(""), &manifest)), "none");
-        assert_eq!(word(&files.take(seen(&format!("{ONE}{TWO}")), &manifest)), "none");
-        assert_eq!(word(&files.take(seen(""), &manifest)), "none");
+        assert_eq!(word(&files.take(Ok(sources("")), &manifest)), "none");
+        assert_eq!(word(&files.take(Ok(sources(&format!("{ONE}{TWO}"))), &manifest)), "none");
+        assert_eq!(word(&files.take(Ok(sources("")), &manifest)), "none");
     }
 }

@@ -116,7 +116,8 @@ impl Session {
         let vanished = self.files.with(super::state::State::vanished);
         let gone = vanished.iter().map(|name| Update::SecretGone(convert::to_world(name), None)).collect();
         let mut due = self.take_in(gone);
-        let woken: Vec<_> = self.wakes.iter().filter(|(_, at)| **at <= now).map(|(object, _)| object.clone()).collect();
+        let woken: Vec<_> =
+            self.wakes.iter().filter(|(_, at)| **at <= now).map(|(object, _)| object.clone()).collect();
         for object in &woken {
             self.wakes.remove(object);
         }
@@ -149,11 +150,14 @@ impl Session {
 
     fn outcome(&self, changes: Vec<Change>, before: &Standings, took: Duration) -> Applied {
         let after = self.standings();
-        let of = |change: &Change| after.get(&(change.kind, change.name.clone())).cloned().unwrap_or_default();
+        let of =
+            |change: &Change| after.get(&(change.kind, change.name.clone())).cloned().unwrap_or_default();
         let affected = after
             .iter()
             .filter(|(key, standing)| before.get(*key).is_some_and(|before| before != *standing))
-            .filter(|((kind, name), _)| !changes.iter().any(|change| (change.kind, &change.name) == (*kind, name)))
+            .filter(|((kind, name), _)| {
+                !changes.iter().any(|change| (change.kind, &change.name) == (*kind, name))
+            })
             .map(|((kind, name), standing)| (format!("{} {name}", kind.as_str()), standing.clone()))
             .collect();
         let changes = changes.into_iter().map(|change| (change.clone(), of(&change))).collect();

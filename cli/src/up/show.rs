@@ -1,10 +1,6 @@
 //! What is said at which moment: puts together what [`print`](super::print) words.
 
-use std::{
-    error::Error,
-    io,
-    time::Duration,
-};
+use std::{error::Error, io, time::Duration};
 
 use jiff::Timestamp;
 
@@ -17,7 +13,7 @@ use super::{
         tries::{Holder, Tries},
     },
     reload::Mistake,
-    session::{Applied, Session, SessionError},
+    session::{Applied, Session},
     typed,
 };
 use crate::{
@@ -27,7 +23,13 @@ use crate::{
 };
 
 /// The first text.
-pub(super) fn banner(args: &UpArgs, session: &Session, files: usize, took: Duration, palette: Palette) -> String {
+pub(super) fn banner(
+    args: &UpArgs,
+    session: &Session,
+    files: usize,
+    took: Duration,
+    palette: Palette,
+) -> String {
     let gates: Vec<_> = session.gates().all().collect();
     let alone = |name: &str| gates.iter().filter(|(gate, ..)| gate.name == name).count() == 1;
     let rows = gates.iter().map(|(gate, url, app, _)| GateRow {
@@ -39,10 +41,12 @@ pub(super) fn banner(args: &UpArgs, session: &Session, files: usize, took: Durat
     });
     let tries = gates.iter().find_map(|(_, url, _, bundle)| {
         let bundle = bundle.as_deref()?;
-        let places: Vec<_> = bundle.keys.iter().filter_map(|key| Some((key, place(args, session, &key.sub)?))).collect();
+        let mut places: Vec<_> =
+            bundle.keys.iter().filter_map(|key| Some((place(args, session, &key.sub)?, key))).collect();
+        places.sort_by(|(one, _), (other, _)| one.cmp(other));
         let holders: Vec<_> = places
             .iter()
-            .map(|(key, (folder, file))| Holder { key, namespace_folder: folder, file })
+            .map(|(place, key)| Holder { key, namespace_folder: &place.folder, file: &place.file })
             .collect();
         Tries::of(bundle, url, &holders, Timestamp::now(), &mut rand::rng())
     });
@@ -58,16 +62,28 @@ pub(super) fn banner(args: &UpArgs, session: &Session, files: usize, took: Durat
     .text(palette)
 }
 
-/// Where the key of an ApiKey stands: the folder of its namespace, and the file in it.
-fn place(args: &UpArgs, session: &Session, subject: &str) -> Option<(String, String)> {
+/// Where a key stands; those of ApiKeys that are ready come first.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct Place {
+    unready: bool,
+    /// The folder of its namespace,
+    folder: String,
+    /// and the file in it.
+    file: String,
+}
+
+fn place(args: &UpArgs, session: &Session, subject: &str) -> Option<Place> {
     let (namespace, name) = subject.strip_prefix("key:")?.split_once('.')?;
     let name = ObjectName { namespace: namespace.to_owned(), name: name.to_owned() };
     session.files().with(|state| {
         let object = state.object(Kind::ApiKey, &name)?;
         let secret = object["status"]["secretName"].as_str()?;
         let key = object["spec"]["credential"]["generated"]["keys"]["apiKey"].as_str().unwrap_or("api-key");
-        let folder = args.state.join("secrets").join(namespace);
-        Some((folder.display().to_string(), format!("{secret}/{key}")))
+        Some(Place {
+            unready: Standing::of(object).problem().is_some(),
+            folder: args.state.join("secrets").join(namespace).display().to_string(),
+            file: format!("{secret}/{key}"),
+        })
     })
 }
 
@@ -105,9 +121,15 @@ pub(super) fn refused(mistake: &Mistake, voice: &Voice) {
 }
 
 /// An edit, or what time brought, that could not be carried out.
-pub(super) fn failed(error: &SessionError, voice: &Voice) {
-    eprint(&format!("{} {}\n", voice.err.paint(Tone::Bad, "error:"), chain(error)));
+pub(super) fn failed(what: &str, voice: &Voice) {
+    eprint(&format!("{} {what}\n", voice.err.paint(Tone::Bad, "error:")));
     stays(voice);
+}
+
+/// After a mistake the files say again what is in force.
+pub(super) fn mended(voice: &Voice) {
+    let time = clock(Timestamp::now(), &voice.zone);
+    voice.console.say(format!("{time} the files say what is in force"));
 }
 
 /// All mistakes, on standard error.

@@ -24,6 +24,9 @@ mod store;
 
 pub(crate) use projected::Folder;
 
+/// The file that says whose the folder is.
+const LOCK: &str = "lock";
+
 /// The folder of one `up`.
 #[derive(Debug)]
 pub(crate) struct State {
@@ -43,6 +46,9 @@ pub(crate) enum StateError {
     /// Another process has it.
     #[error("{} is in use by another `sidegate up`{}", root.display(), pid.as_ref().map(|pid| format!(" (process {pid})")).unwrap_or_default())]
     InUse { root: PathBuf, pid: Option<String> },
+    /// It holds something else: nothing there is ours to overwrite or delete.
+    #[error("{} has files in it that are not of a state folder", .0.display())]
+    NotOurs(PathBuf),
     /// Something in it cannot be read or written.
     #[error("{what} {}: {source}", path.display())]
     Io { what: &'static str, path: PathBuf, source: io::Error },
@@ -61,6 +67,10 @@ impl State {
     /// Takes the folder, or makes it. `fresh`: what is in it is forgotten.
     pub(crate) fn open(root: &Path, fresh: bool) -> Result<Self, StateError> {
         folder(root)?;
+        let empty = fs::read_dir(root).is_ok_and(|mut entries| entries.next().is_none());
+        if !empty && !root.join(LOCK).exists() {
+            return Err(StateError::NotOurs(root.to_owned()));
+        }
         let lock = lock(root)?;
         write_file(&root.join(".gitignore"), b"*\n")?;
         for part in ["secrets", "objects", "bundles"] {
@@ -104,7 +114,9 @@ impl State {
         for key in &gone {
             self.objects.remove(key);
             let path = self.object_path(key.0, &key.1);
-            fs::remove_file(&path).or_else(missing_is_fine).map_err(|source| StateError::io("cannot delete", &path, source))?;
+            fs::remove_file(&path)
+                .or_else(missing_is_fine)
+                .map_err(|source| StateError::io("cannot delete", &path, source))?;
         }
         for ((kind, name), value) in wanted {
             let before = self.objects.get(&(kind, name.clone()));
@@ -119,25 +131,29 @@ impl State {
     }
 
     /// The object as it will stand: what the files say, with our metadata and the old status.
-    fn next(&self, kind: Kind, name: &ObjectName, value: &Value, now: Timestamp, rng: &mut dyn CryptoRng) -> Value {
+    fn next(
+        &self,
+        kind: Kind,
+        name: &ObjectName,
+        value: &Value,
+        now: Timestamp,
+        rng: &mut dyn CryptoRng,
+    ) -> Value {
         let mut object = value.clone();
         let metadata = &mut object["metadata"];
-        match self.objects.get(&(kind, name.clone())) {
-            Some(before) => {
-                let same = before["spec"] == value["spec"];
-                let generation = before["metadata"]["generation"].as_i64().unwrap_or(1);
-                metadata["uid"] = before["metadata"]["uid"].clone();
-                metadata["creationTimestamp"] = before["metadata"]["creationTimestamp"].clone();
-                metadata["generation"] = json!(if same { generation } else { generation + 1 });
-                if let Some(status) = before.get("status") {
-                    object["status"] = status.clone();
-                }
+        if let Some(before) = self.objects.get(&(kind, name.clone())) {
+            let same = before["spec"] == value["spec"];
+            let generation = before["metadata"]["generation"].as_i64().unwrap_or(1);
+            metadata["uid"] = before["metadata"]["uid"].clone();
+            metadata["creationTimestamp"] = before["metadata"]["creationTimestamp"].clone();
+            metadata["generation"] = json!(if same { generation } else { generation + 1 });
+            if let Some(status) = before.get("status") {
+                object["status"] = status.clone();
             }
-            None => {
-                metadata["uid"] = json!(uid(rng));
-                metadata["creationTimestamp"] = json!(seconds(now));
-                metadata["generation"] = json!(1);
-            }
+        } else {
+            metadata["uid"] = json!(uid(rng));
+            metadata["creationTimestamp"] = json!(seconds(now));
+            metadata["generation"] = json!(1);
         }
         object
     }
@@ -163,7 +179,8 @@ impl State {
 
     /// Forgets the Secrets whose folder somebody has deleted, and says which.
     pub(crate) fn vanished(&mut self) -> Vec<ObjectName> {
-        let gone: Vec<_> = self.secrets.keys().filter(|name| !self.secret_folder(name).exists()).cloned().collect();
+        let gone: Vec<_> =
+            self.secrets.keys().filter(|name| !self.secret_folder(name).exists()).cloned().collect();
         for name in &gone {
             self.secrets.remove(name);
         }
@@ -186,7 +203,12 @@ impl State {
     }
 
     /// Writes an object, with the next resourceVersion.
-    pub(crate) fn put(&mut self, kind: Kind, name: &ObjectName, mut object: Value) -> Result<&Value, StateError> {
+    pub(crate) fn put(
+        &mut self,
+        kind: Kind,
+        name: &ObjectName,
+        mut object: Value,
+    ) -> Result<&Value, StateError> {
         object["metadata"]["resourceVersion"] = json!(self.next_version());
         let path = self.object_path(kind, name);
         let text = serde_saphyr::to_string(&object)
@@ -256,7 +278,8 @@ impl State {
         data: &BTreeMap<String, &[u8]>,
         rng: &mut dyn CryptoRng,
     ) -> Result<&ObjectMeta, StateError> {
-        let name = ObjectName { namespace: gate.namespace.clone(), name: meta.name.clone().unwrap_or_default() };
+        let name =
+            ObjectName { namespace: gate.namespace.clone(), name: meta.name.clone().unwrap_or_default() };
         self.stamp(&mut meta, &name, rng);
         Folder::new(&self.root.join("bundles"), gate).write(&meta, data)?;
         Ok(self.bundles.entry(gate.clone()).insert_entry(meta).into_mut())
@@ -311,9 +334,10 @@ fn seconds(now: Timestamp) -> Timestamp {
 }
 
 fn lock(root: &Path) -> Result<File, StateError> {
-    let path = root.join("lock");
+    let path = root.join(LOCK);
     let failed = |source| StateError::io("cannot lock", &path, source);
-    let options = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(&path);
+    let options =
+        OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(&path);
     let mut file = options.map_err(failed)?;
     match file.try_lock() {
         Ok(()) => {}
@@ -325,7 +349,8 @@ fn lock(root: &Path) -> Result<File, StateError> {
         }
         Err(TryLockError::Error(error)) => return Err(failed(error)),
     }
-    let written = file.set_len(0).and_then(|()| file.rewind()).and_then(|()| writeln!(file, "{}", std::process::id()));
+    let written =
+        file.set_len(0).and_then(|()| file.rewind()).and_then(|()| writeln!(file, "{}", std::process::id()));
     written.map_err(failed)?;
     Ok(file)
 }

@@ -123,3 +123,28 @@ pub struct Require {
     #[schemars(length(min = 1, max = 64), inner(length(min = 1, max = 256)))]
     pub groups: Option<Vec<String>>,
 }
+
+/// The first rule that is never reached, and the rule before it that matches every request.
+pub fn shadowed(rules: &[GateRule]) -> Option<(usize, usize)> {
+    let by = rules.iter().position(|rule| rule.matches.is_none())?;
+    (by + 1 < rules.len()).then_some((by + 1, by))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_stands_behind_a_rule_for_everything_is_never_reached() {
+        let some = GateRule { matches: Some(vec![Match::default()]), ..GateRule::default() };
+        let all = GateRule::default();
+        for (rules, expected) in [
+            (vec![], None),
+            (vec![all.clone()], None),
+            (vec![some.clone(), all.clone()], None),
+            (vec![some.clone(), all.clone(), some.clone(), all], Some((2, 1))),
+        ] {
+            assert_eq!(shadowed(&rules), expected);
+        }
+    }
+}

@@ -38,7 +38,7 @@ pub(super) fn spec(spec: &ApiKeySpec, report: &mut Report) {
 
 /// What may not change.
 pub(super) fn change(new: &ApiKeySpec, old: &ApiKeySpec, report: &mut Report) {
-    report.hold(new.source() == old.source(), "spec", &law::SOURCE_FIXED);
+    report.hold(new.source() == old.source(), "spec.credential", &law::SOURCE_FIXED);
     report.hold(new.tenant == old.tenant, "spec.tenant", &law::TENANT_FIXED);
     report.hold(new.credential_type() == old.credential_type(), "spec.type", &law::TYPE_FIXED);
 }

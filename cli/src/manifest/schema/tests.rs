@@ -35,20 +35,23 @@ fn every_word_of_the_schema_is_checked() {
         "one": {"type": "object", "properties": {"a": {"type": "string"}}, "minProperties": 1},
         "open": {"type": "object", "x-kubernetes-preserve-unknown-fields": true},
         "either": {"x-kubernetes-int-or-string": true},
-        "inner": {"type": "object", "required": ["name"], "properties": {"name": {"type": "string"}, "n": {"type": "integer"}}},
+        "inner": {"type": "object", "required": ["name"], "properties": {"name": {"type": "string"}, "size": {"type": "integer"}}},
     }));
     let good = "spec:\n  text: abc\n  choice: One\n  port: 8080\n  share: 0.5\n  flag: true\n  time: 2027-01-01T00:00:00Z\n  \
                 list: [a]\n  map: {x: z}\n  one: {a: b}\n  open: {z: 1}\n  either: 5\n  inner: {name: m}\n";
     assert_eq!(said(schema.clone(), good), "");
     let bad = "spec:\n  text: A\n  choice: one\n  port: 70000\n  share: 2\n  flag: 1\n  time: tomorrow\n  \
-               list: [a, 1, no]\n  map: {x: 1, y: b}\n  one: {}\n  open: []\n  either: true\n  inner: {n: 1.5}\n";
+               list: [a, 1, no]\n  map: {x: 1, y: b}\n  one: {}\n  open: []\n  either: true\n  inner: {size: 1.5}\n";
     insta::assert_snapshot!(said(schema, bad));
 }
 
 #[test]
 fn an_unknown_field_is_named_with_what_was_probably_meant_or_with_all_that_there_are() {
     let schema = thing(json!({"scopes": {"type": "string"}, "gate": {"type": "string"}}));
-    insta::assert_snapshot!(said(schema, "spec:\n  scope: a\n  completely: different\nstatus: {any: thing}\n"));
+    insta::assert_snapshot!(said(
+        schema,
+        "spec:\n  scope: a\n  completely: different\nstatus: {any: thing}\n"
+    ));
 }
 
 #[test]
@@ -78,5 +81,8 @@ fn lists_that_are_sets_or_maps_have_each_item_once() {
     }));
     let good = "spec:\n  set: [a, b]\n  map: [{gate: a}, {gate: a, namespace: x}, {gate: b}]\n";
     assert_eq!(said(schema.clone(), good), "");
-    insta::assert_snapshot!(said(schema, "spec:\n  set: [a, b, a]\n  map:\n    - gate: a\n    - {gate: a, namespace: \"\"}\n"));
+    insta::assert_snapshot!(said(
+        schema,
+        "spec:\n  set: [a, b, a]\n  map:\n    - gate: a\n    - {gate: a, namespace: \"\"}\n"
+    ));
 }

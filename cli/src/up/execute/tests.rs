@@ -1,5 +1,8 @@
-use sidegate_operator::{plan::Plaintext, world::{CREDENTIAL, Tick}};
 use sidegate_bundle::gate::KeyPolicy;
+use sidegate_operator::{
+    plan::Plaintext,
+    world::{CREDENTIAL, Tick},
+};
 
 use super::*;
 
@@ -74,12 +77,16 @@ async fn a_write_from_an_old_view_is_a_conflict() {
     let files = files(folder.path());
     let secret = secret_of(&files, &mint("one")).await;
     for (uid, resource_version) in [("other", secret.resource_version.as_str()), (secret.uid.as_str(), "0")] {
-        let delete =
-            Write::Delete(Delete { name: name(), uid: uid.to_owned(), resource_version: resource_version.to_owned() });
+        let delete = Write::Delete(Delete {
+            name: name(),
+            uid: uid.to_owned(),
+            resource_version: resource_version.to_owned(),
+        });
         assert!(matches!(files.write(&delete, now()).await, Err(WriteError::Conflict { .. })));
     }
     assert!(value(&files, "api-key").is_some());
-    let delete = Write::Delete(Delete { name: name(), uid: secret.uid, resource_version: secret.resource_version });
+    let delete =
+        Write::Delete(Delete { name: name(), uid: secret.uid, resource_version: secret.resource_version });
     let seen = files.write(&delete, now()).await.unwrap();
     assert!(matches!(&seen[..], [Update::SecretGone(..)]));
     assert_eq!(value(&files, "api-key"), None);
@@ -103,7 +110,10 @@ async fn a_secret_is_shaped_anew_and_the_key_in_it_stays() {
     }));
     let shaped = secret_of(&files, &reshape).await;
     assert_eq!(shaped.uid, secret.uid);
-    assert_eq!((value(&files, "API_KEY").unwrap().as_slice(), value(&files, "api-key")), (b"one".as_slice(), None));
+    assert_eq!(
+        (value(&files, "API_KEY").unwrap().as_slice(), value(&files, "api-key")),
+        (b"one".as_slice(), None)
+    );
     let meta = files.with(|state| state.secret(&convert::to_files(&name())).cloned()).unwrap();
     assert_eq!(meta.annotations.unwrap(), BTreeMap::from([("a".to_owned(), "3".to_owned())]));
     assert_eq!(meta.labels.unwrap().len(), 2);
@@ -126,7 +136,11 @@ async fn a_bundle_is_written_and_in_force_and_the_same_one_is_not_written_again(
         let again = in_force(files.write(&bundle(403), now()).await.unwrap());
         assert_eq!((again.revision, again.written), (first.revision, None));
         let other = in_force(files.write(&bundle(401), now()).await.unwrap());
-        assert_eq!(other.revision, Revision(first.revision.0 + 1), "the clock stands still, the revision grows");
+        assert_eq!(
+            other.revision,
+            Revision(first.revision.0 + 1),
+            "the clock stands still, the revision grows"
+        );
         assert_eq!(files.bundles(&gate).current().unwrap().api_keys.invalid_status, 401);
         other
     };

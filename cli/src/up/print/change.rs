@@ -33,7 +33,9 @@ pub(crate) fn changes(old: &Manifest, new: &Manifest) -> Vec<Change> {
             (Some(old), Some(new)) if old.value == new.value => return None,
             (Some(old), Some(new)) => (&new.file, difference(&old.value, &new.value)),
             (None, Some(new)) => (&new.file, "new".to_owned()),
-            (Some(old), None) if *kind == Kind::ApiKey => (&old.file, "deleted, its key is refused".to_owned()),
+            (Some(old), None) if *kind == Kind::ApiKey => {
+                (&old.file, "deleted, its key is refused".to_owned())
+            }
             (Some(old), None) => (&old.file, "deleted".to_owned()),
             (None, None) => return None,
         };
@@ -64,7 +66,9 @@ fn difference(old: &Value, new: &Value) -> String {
         let (old, new) = (&old[part], &new[part]);
         for key in fields(old).chain(fields(new)).collect::<BTreeSet<_>>() {
             let (old, new) = (&old[key], &new[key]);
-            if old == new || (key == "grants" && !scopes.is_empty() && without_scopes(old) == without_scopes(new)) {
+            if old == new
+                || (key == "grants" && !scopes.is_empty() && without_scopes(old) == without_scopes(new))
+            {
                 continue;
             }
             words.push(match new {

@@ -101,7 +101,11 @@ mod tests {
             revision: None,
             rule: rule.map(|rule| rule.to_owned().into()),
             denied: denial.as_ref().map(Denial::word),
-            actor: known.then(|| Actor { subject: "key:team-a.ci-key".into(), tenant: "ns:team-a".into(), key_id: None }),
+            actor: known.then(|| Actor {
+                subject: "key:team-a.ci-key".into(),
+                tenant: "ns:team-a".into(),
+                key_id: None,
+            }),
             client: IpAddr::V4(Ipv4Addr::LOCALHOST),
             method: "POST",
             path: "/api/v1/apps",
@@ -125,21 +129,34 @@ mod tests {
             said(None, true, Some("rules[1]"), Some(200)),
             "12:05:02 200 POST /api/v1/apps  ApiKey team-a/ci-key  rule rules[1]  0.2 ms"
         );
-        assert_eq!(said(None, false, Some("health"), Some(204)), "12:05:02 204 POST /api/v1/apps  anonymous  rule health  0.2 ms");
+        assert_eq!(
+            said(None, false, Some("health"), Some(204)),
+            "12:05:02 204 POST /api/v1/apps  anonymous  rule health  0.2 ms"
+        );
         assert_eq!(
             said(Some(Denial::MissingCredentials), false, Some("read"), Some(401)),
             "12:05:02 401 POST /api/v1/apps  rule read: no credential  0.2 ms"
         );
         assert_eq!(
-            said(Some(Denial::InvalidKey(Place::KeyHeader, KeyFault::Malformed)), false, Some("read"), Some(403)),
+            said(
+                Some(Denial::InvalidKey(Place::KeyHeader, KeyFault::Malformed)),
+                false,
+                Some("read"),
+                Some(403)
+            ),
             "12:05:02 403 POST /api/v1/apps  rule read: invalid key, not of our form or mistyped  0.2 ms"
         );
-        assert_eq!(said(Some(Denial::NoBundle), false, None, None).split("  ").next(), Some("12:05:02 --- POST /api/v1/apps"));
+        assert_eq!(
+            said(Some(Denial::NoBundle), false, None, None).split("  ").next(),
+            Some("12:05:02 --- POST /api/v1/apps")
+        );
     }
 
     #[test]
     fn durations_are_short() {
-        for (micros, text) in [(40, "0.0 ms"), (214, "0.2 ms"), (9_999, "9.9 ms"), (10_000, "10 ms"), (1_234_567, "1234 ms")] {
+        for (micros, text) in
+            [(40, "0.0 ms"), (214, "0.2 ms"), (9_999, "9.9 ms"), (10_000, "10 ms"), (1_234_567, "1234 ms")]
+        {
             assert_eq!(milliseconds(micros), text);
         }
     }

@@ -24,7 +24,9 @@ impl Standing {
         let find = |kind: &str| conditions?.iter().find(|condition| condition["type"] == kind);
         let problem = match (find("Ready"), find("Accepted")) {
             (Some(ready), _) if ready["status"] == "True" => None,
-            (ready, Some(accepted)) if accepted["status"] != "True" => Some(words(accepted)).or(ready.map(words)),
+            (ready, Some(accepted)) if accepted["status"] != "True" => {
+                Some(words(accepted)).or(ready.map(words))
+            }
             (Some(ready), _) => Some(words(ready)),
             (None, _) => Some("Pending".to_owned()),
         };

@@ -1,6 +1,8 @@
 //! The lines to paste into another terminal. They are not guessed: each is decided by the
 //! gate's own `decide`, with a stand-in for the key, so that its remark is what will happen.
 
+use std::fmt::Write as _;
+
 use http::{Method, Request, header::HeaderName, request::Parts};
 use jiff::Timestamp;
 use rand::CryptoRng;
@@ -76,10 +78,15 @@ impl Tries {
             let key = oracle.stand_in.expose();
             oracle.ask(path, method, Some(key)).is_ok()
         };
-        let (path, method) = candidates.iter().find(|candidate| needs_key(candidate) && allowed(candidate))?;
-        let header = |value: &str| match oracle.bearer {
-            true => format!("\"Authorization: Bearer {value}\""),
-            false => format!("\"{}: {value}\"", bundle.api_keys.headers.first().map_or("", String::as_str)),
+        let (path, method) =
+            candidates.iter().find(|candidate| needs_key(candidate) && allowed(candidate))?;
+        let header = |value: &str| {
+            let name = bundle.api_keys.headers.first().map_or("", String::as_str);
+            if oracle.bearer {
+                format!("\"Authorization: Bearer {value}\"")
+            } else {
+                format!("\"{name}: {value}\"")
+            }
         };
         let own = header(&format!("$(cat $S/{})", holder.file));
         let curl = |path: &str, method: &str, rest: &str| {
@@ -105,7 +112,8 @@ impl Tries {
         }
         let bad = if oracle.bearer { 401 } else { bundle.api_keys.invalid_status };
         lines.push((curl("", method, &with(&header("wrong"))), format!("{bad} invalid key")));
-        let variables = format!("U={} S={}", quoted(&format!("{url}{path}")), quoted(holder.namespace_folder));
+        let variables =
+            format!("U={} S={}", quoted(&format!("{url}{path}")), quoted(holder.namespace_folder));
         Some(Self { variables, lines })
     }
 
@@ -115,7 +123,9 @@ impl Tries {
         let mut text = format!("  {}\n", self.variables);
         for (line, remark) in &self.lines {
             let space = " ".repeat(width - line.chars().count());
-            text.push_str(&format!("  {line}{space}{}\n", palette.paint(Tone::Faint, format!("# {remark}"))));
+            let remark = palette.paint(Tone::Faint, format!("# {remark}"));
+            // A String takes everything.
+            let _ = writeln!(text, "  {line}{space}{remark}");
         }
         text
     }
@@ -170,7 +180,11 @@ fn candidates(bundle: &GateBundle) -> Vec<(String, &'static str)> {
 /// A word for a shell.
 fn quoted(text: &str) -> String {
     let safe = |c: char| c.is_ascii_alphanumeric() || "-_./:@%+,=~".contains(c);
-    if !text.is_empty() && text.chars().all(safe) { text.to_owned() } else { format!("'{}'", text.replace('\'', "'\\''")) }
+    if !text.is_empty() && text.chars().all(safe) {
+        text.to_owned()
+    } else {
+        format!("'{}'", text.replace('\'', "'\\''"))
+    }
 }
 
 #[cfg(test)]

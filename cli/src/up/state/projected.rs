@@ -68,7 +68,9 @@ impl Folder {
         fs::remove_dir_all(&next).or_else(missing_is_fine).map_err(failed)?;
         folder(&next)?;
         let meta = serde_json::to_vec(meta).map_err(|error| failed(error.into()))?;
-        for (key, value) in data.iter().map(|(key, value)| (key.as_str(), *value)).chain([(META, meta.as_slice())]) {
+        for (key, value) in
+            data.iter().map(|(key, value)| (key.as_str(), *value)).chain([(META, meta.as_slice())])
+        {
             let file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(next.join(key));
             file.and_then(|mut file| file.write_all(value).and_then(|()| file.sync_all())).map_err(failed)?;
         }

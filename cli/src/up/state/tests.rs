@@ -44,6 +44,15 @@ fn one_process_at_a_time_has_a_folder() {
 }
 
 #[test]
+fn a_folder_with_something_else_in_it_is_left_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::create_dir(folder.path().join("secrets")).unwrap();
+    fs::write(folder.path().join("secrets/mine"), "mine").unwrap();
+    assert!(matches!(State::open(folder.path(), true), Err(StateError::NotOurs(_))));
+    assert_eq!(fs::read_to_string(folder.path().join("secrets/mine")).unwrap(), "mine");
+}
+
+#[test]
 fn nobody_else_can_look_into_it_and_git_does_not() {
     let parent = tempfile::tempdir().unwrap();
     let root = parent.path().join("state");
@@ -66,7 +75,11 @@ fn an_object_keeps_its_identity_over_a_restart_and_its_generation_counts_changes
 
     let mut state = State::open(folder.path(), false).unwrap();
     state.sync(&manifest(GATE), now(), &mut StdRng::seed_from_u64(9)).unwrap();
-    assert_eq!(state.object(Kind::Gate, &gate()).unwrap()["metadata"], first, "nothing changed, nothing is written");
+    assert_eq!(
+        state.object(Kind::Gate, &gate()).unwrap()["metadata"],
+        first,
+        "nothing changed, nothing is written"
+    );
     state.sync(&manifest(&GATE.replace("80", "81")), now(), &mut StdRng::seed_from_u64(9)).unwrap();
     let changed = &state.object(Kind::Gate, &gate()).unwrap()["metadata"];
     assert_eq!((&changed["uid"], &changed["generation"]), (&first["uid"], &json!(2)));
@@ -140,6 +153,7 @@ fn a_secret_that_somebody_deleted_is_missed() {
 #[test]
 fn what_does_not_parse_is_as_if_it_were_not_there() {
     let folder = tempfile::tempdir().unwrap();
+    drop(State::open(folder.path(), false).unwrap());
     for (file, text) in [
         ("objects/dify/gate.api.yaml", "kind: ["),
         ("objects/dify/gate.b.yaml", "kind: Gate\nmetadata: {name: b}\n"),
