@@ -70,12 +70,12 @@ pub struct ApiKeySpec {
     pub grants: Vec<Grant>,
 
     /// App: used by an application that people use. Service: used by a program that acts by
-    /// itself. Rules may ask for it. It can not be changed. Absent: Service.
+    /// itself. Rules may ask for it. It cannot be changed. Absent: Service.
     #[serde(default, rename = "type", skip_serializing_if = "Option::is_none")]
     pub kind: Option<CredentialType>,
 
     /// The tenant whose data the key is for. It needs the label tenant.sidegate.dev/<tenant>: ""
-    /// on the namespace, which an admin sets. It can not be changed. Absent: ns:<namespace>.
+    /// on the namespace, which an admin sets. It cannot be changed. Absent: ns:<namespace>.
     /// Example: acme.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 63))]

@@ -79,7 +79,7 @@ pub struct Rotation {
 #[serde(rename_all = "camelCase")]
 pub struct Credential {
     /// Generated: made here and written to a Secret. Imported: read from a Secret of yours. Hash:
-    /// only its hash is known. It can not be changed. Absent: Generated.
+    /// only its hash is known. It cannot be changed. Absent: Generated.
     #[serde(default, rename = "type", skip_serializing_if = "Option::is_none")]
     pub source: Option<CredentialSource>,
 

@@ -208,7 +208,7 @@ pub enum Doubtful {
 #[serde(rename_all = "camelCase")]
 pub struct Methods {
     /// Methods beside GET, HEAD, POST, PUT, PATCH, DELETE and OPTIONS, in upper case, at most 16.
-    /// Any other is answered with 405. CONNECT and TRACE can not be added. Absent: none. Example:
+    /// Any other is answered with 405. CONNECT and TRACE cannot be added. Absent: none. Example:
     /// [PROPFIND, REPORT].
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16), inner(length(min = 1, max = 32)))]

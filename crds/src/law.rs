@@ -1,4 +1,4 @@
-//! The rules that the schema alone can not state: each in CEL, with the message that a user gets.
+//! The rules that the schema alone cannot state: each in CEL, with the message that a user gets.
 //!
 //! A message says what to write instead. [`crate::validate`] says the same in Rust with the same
 //! message; `tests/corpus` holds an accepted and a refused example of each.
@@ -34,7 +34,7 @@ macro_rules! label {
 }
 
 /// The source of an ApiKey's secret, the default filled in. Compare it with constants only: the API
-/// server can not estimate what a comparison of two such values costs.
+/// server cannot estimate what a comparison of two such values costs.
 macro_rules! source_of {
     ($object:literal) => {
         concat!($object, ".?credential.?type.orValue('Generated')")
@@ -167,14 +167,14 @@ pub(crate) const NOT_FOR_KEYS_PREFIXES: &[&str] =
     &["accept", "access-control-", "content-", "if-", "proxy-", "sec-", "x-forwarded-", "x-sidegate-"];
 pub(crate) const KEY_HEADERS_FREE: Law = law(
     "self.all(h, !(h.lowerAscii() in ['authorization', 'connection', 'cookie', 'date', 'expect', 'forwarded', 'host', 'keep-alive', 'origin', 'range', 'referer', 'set-cookie', 'te', 'trailer', 'transfer-encoding', 'upgrade', 'user-agent', 'via']) && !h.lowerAscii().matches('^(accept|access-control-|content-|if-|proxy-|sec-|x-forwarded-|x-sidegate-)'))",
-    "a header with a meaning of its own can not carry keys: choose one such as X-API-Key; for Authorization set bearer: true",
+    "a header with a meaning of its own cannot carry keys: choose one such as X-API-Key; for Authorization set bearer: true",
 );
 /// What [`REMOVED_HEADERS_FREE`] refuses, in lower case.
 pub(crate) const NOT_REMOVED: &[&str] =
     &["connection", "content-length", "expect", "host", "te", "transfer-encoding", "upgrade"];
 pub(crate) const REMOVED_HEADERS_FREE: Law = law(
     "self.all(h, !(h.lowerAscii() in ['connection', 'content-length', 'expect', 'host', 'te', 'transfer-encoding', 'upgrade']) && !h.lowerAscii().startsWith('x-sidegate-'))",
-    "Host and the headers that frame a request can not be removed; for X-Sidegate-* set identityHeaders: false",
+    "Host and the headers that frame a request cannot be removed; for X-Sidegate-* set identityHeaders: false",
 );
 pub(crate) const INVALID_STATUS: Law = law("self in [401, 403]", "invalidStatus is 401 or 403");
 pub(crate) const METHODS: Law = law(
@@ -315,17 +315,17 @@ pub(crate) const SOURCE_FIXED: Law = law(
         source_of!("oldSelf"),
         " == s))"
     ),
-    "credential.type can not be changed: make a new ApiKey and delete this one when nobody uses it",
+    "credential.type cannot be changed: make a new ApiKey and delete this one when nobody uses it",
 )
 .at(".credential");
 pub(crate) const TENANT_FIXED: Law = law(
     "has(self.tenant) == has(oldSelf.tenant) && (!has(self.tenant) || self.tenant == oldSelf.tenant)",
-    "tenant can not be changed: make a new ApiKey and delete this one when nobody uses it",
+    "tenant cannot be changed: make a new ApiKey and delete this one when nobody uses it",
 )
 .at(".tenant");
 pub(crate) const TYPE_FIXED: Law = law(
     "(self.?type.orValue('Service') == 'App') == (oldSelf.?type.orValue('Service') == 'App')",
-    "type can not be changed: make a new ApiKey and delete this one when nobody uses it",
+    "type cannot be changed: make a new ApiKey and delete this one when nobody uses it",
 )
 .at(".type");
 pub(crate) const GENERATED_WITH_TYPE: Law = law(

@@ -102,7 +102,7 @@ fn the_twin_refuses_what_the_corpus_refuses_and_says_why() {
                     && violation.message.contains(said)
             };
             match twin {
-                // Of an object that can not be read the schema says why, or the parser does.
+                // Of an object that cannot be read the schema says why, or the parser does.
                 Err(error) => {
                     let by_schema = schema.iter().find(fits).is_some();
                     let by_parser = error.to_string().contains("is not a duration");
@@ -160,7 +160,7 @@ fn every_rule_has_an_accepted_and_a_refused_example() {
         assert!(all.len() > 20, "{kind} has rules");
         for (holder, named, message) in all {
             let accepted = cases.iter().any(|case| {
-                let about_a_change = message.contains("can not be changed") && case.old.is_none();
+                let about_a_change = message.contains("cannot be changed") && case.old.is_none();
                 case.refused.is_none() && !about_a_change && has(&case.whole(kind, &case.object), &holder)
             });
             assert!(accepted, "{kind}: no accepted example of {holder}: {message}");

@@ -173,7 +173,7 @@ fn every_field_and_reason_stands_in_the_reference() {
     let pages: std::collections::BTreeMap<_, _> = sidegate_crds::reference().into_iter().collect();
     assert_eq!(pages.keys().collect::<Vec<_>>(), ["apikey.md", "conditions.md", "gate.md"]);
     assert!(pages["gate.md"].contains("| **`spec.rules[].match[].path.value`** | text |"));
-    assert!(pages["apikey.md"].contains("| `spec.tenant` | tenant can not be changed"));
+    assert!(pages["apikey.md"].contains("| `spec.tenant` | tenant cannot be changed"));
     for reason in sidegate_crds::condition::Reason::ALL {
         assert!(pages["conditions.md"].contains(&format!("| `{}` |", reason.as_str())), "{reason:?}");
     }

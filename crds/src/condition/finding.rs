@@ -72,7 +72,7 @@ pub enum Finding {
     SecretConflict(Secret),
     /// A Secret of the name that a Gate's bundle has exists and is not ours.
     BundleConflict(Secret),
-    /// The Secret of a credential is ours, and its record can not be read.
+    /// The Secret of a credential is ours, and its record cannot be read.
     SecretDamaged {
         /// The Secret.
         secret: Secret,
@@ -245,6 +245,7 @@ impl Finding {
         match self {
             Self::GateAccepted => "the Gate is understood, and its bundle is made from it".to_owned(),
             Self::CredentialAccepted { gates } => format!("admitted by {}", count(*gates, "Gate")),
+            Self::PartiallyAccepted { of: 1, first, .. } => first.message(),
             Self::PartiallyAccepted { accepted, of, first } => {
                 format!("all is well at {accepted} of {}: {}", count(*of, "Gate"), first.message())
             }
@@ -278,7 +279,7 @@ impl Finding {
                 "Secret {secret} exists and is not ours: set credential.generated.secretName, or delete that Secret"
             ),
             Self::BundleConflict(secret) => format!(
-                "Secret {secret} exists and is not ours, so the Gate's bundle can not be written: delete that Secret"
+                "Secret {secret} exists and is not ours, so the Gate's bundle cannot be written: delete that Secret"
             ),
             Self::SecretDamaged { secret, why } => {
                 format!("Secret {secret} is ours, but {why}: delete it, and a new key is made")
@@ -294,7 +295,7 @@ impl Finding {
             Self::Invalid { path, message } => format!("{path}: {message}"),
             Self::Unreadable { message } => {
                 format!(
-                    "the stored object can not be read: {message}. Apply it again as its reference page says"
+                    "the stored object cannot be read: {message}. Apply it again as its reference page says"
                 )
             }
             Self::UnknownField { fields } => format!(

@@ -67,7 +67,7 @@ reasons! {
     NoAccess: (OnAccepted, Status::False), "The operator lacks a right that it needs for this object.";
     Invalid: (OnAccepted, Status::False), "A stored object breaks a rule that the API server would refuse today.";
     UnknownField: (OnAccepted, Status::False), "The object has fields that this operator does not know; what was in force stays.";
-    NotSupportedYet: (OnAccepted, Status::False), "A field asks for something that this version can not do yet.";
+    NotSupportedYet: (OnAccepted, Status::False), "A field asks for something that this version cannot do yet.";
     Programmed: (OnProgrammed, Status::True), "Every sidecar that was connected has applied the change.";
     BundleWritten: (OnProgrammed, Status::True), "The Gates' bundles hold the change.";
     NoSidecars: (OnProgrammed, Status::True), "The Gates' bundles hold the change, and no sidecar was connected.";
