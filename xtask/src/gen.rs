@@ -1,17 +1,16 @@
-//! `cargo xtask gen`: the files that are made from the types, written or compared.
-//!
-//! They are in git, so that users need not build anything, and `lint` fails when they are not what the types
-//! say.
+//! `cargo xtask gen`: builds and runs the program that makes files from the types.
 
-use std::collections::BTreeMap;
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
+use std::process::Command;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
+use serde::Deserialize;
 
-use crate::workspace::root;
+use crate::workspace::{cargo, output, root, run as run_command};
 
-/// Writes the CRDs and the reference pages that are made from the Rust types.
+const PROGRAM: &str = "sidegate-gen";
+
+/// Writes crds/*.yaml and docs/reference/*.md, which are made from the Rust types.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
     /// Writes nothing; fails if a file is not what would be written
@@ -19,95 +18,31 @@ pub(crate) struct Arguments {
     pub(crate) check: bool,
 }
 
-/// A folder whose files of one kind are all generated: path from the root, extension, files.
-struct Folder {
-    path: &'static str,
-    extension: &'static str,
-    files: BTreeMap<String, String>,
+/// What cargo tells of each thing that it built.
+#[derive(Deserialize)]
+struct Message {
+    target: Option<Target>,
+    executable: Option<PathBuf>,
 }
 
-/// What is to be done about one file.
-#[derive(Debug, PartialEq, Eq)]
-enum Difference {
-    Missing(PathBuf),
-    Changed(PathBuf),
-    Left(PathBuf),
+#[derive(Deserialize)]
+struct Target {
+    name: String,
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
-    let mut differences = Vec::new();
-    for folder in folders() {
-        let found = if arguments.check { folder.compare(root())? } else { folder.write(root())? };
-        differences.extend(found);
-    }
-    for difference in &differences {
-        let (word, path) = match (difference, arguments.check) {
-            (Difference::Missing(path), true) => ("is missing", path),
-            (Difference::Changed(path), true) => ("is not what the types say", path),
-            (Difference::Left(path), true) => ("is made from no type", path),
-            (Difference::Missing(path), false) => ("is new", path),
-            (Difference::Changed(path), false) => ("was changed", path),
-            (Difference::Left(path), false) => ("was removed", path),
-        };
-        println!("{} {word}", path.display());
-    }
-    if arguments.check && !differences.is_empty() {
-        bail!("generated files are out of date: run `cargo xtask gen` and commit what it writes");
-    }
-    if differences.is_empty() {
-        println!("all generated files are up to date");
-    }
-    Ok(())
+    // As a part of the whole workspace, so that dependencies are compiled as for everything else.
+    let to_cargo =
+        ["build", "--quiet", "--workspace", "--bin", PROGRAM, "--message-format=json-render-diagnostics"];
+    let built = output(cargo().args(to_cargo))?;
+    let program =
+        built.lines().find_map(executable).context("cargo does not tell where it put the program")?;
+    run_command(Command::new(program).current_dir(root()).args(arguments.check.then_some("--check")))
 }
 
-fn folders() -> [Folder; 1] {
-    [Folder::new("crds", "yaml", sidegate_crds::files())]
-}
-
-// === impl Folder ===
-
-impl Folder {
-    fn new<N: Into<String>>(path: &'static str, extension: &'static str, files: Vec<(N, String)>) -> Self {
-        Self { path, extension, files: files.into_iter().map(|(name, text)| (name.into(), text)).collect() }
-    }
-
-    fn compare(&self, root: &Path) -> Result<Vec<Difference>> {
-        let folder = root.join(self.path);
-        let mut differences = Vec::new();
-        for (name, text) in &self.files {
-            let path = folder.join(name);
-            match fs::read_to_string(&path) {
-                Ok(found) if found == *text => {}
-                Ok(_) => differences.push(Difference::Changed(Path::new(self.path).join(name))),
-                Err(_) => differences.push(Difference::Missing(Path::new(self.path).join(name))),
-            }
-        }
-        for entry in fs::read_dir(&folder).into_iter().flatten() {
-            let name = entry?.file_name().to_string_lossy().into_owned();
-            let ours = Path::new(&name).extension().is_some_and(|extension| extension == self.extension);
-            if ours && !self.files.contains_key(&name) {
-                differences.push(Difference::Left(Path::new(self.path).join(name)));
-            }
-        }
-        Ok(differences)
-    }
-
-    fn write(&self, root: &Path) -> Result<Vec<Difference>> {
-        let differences = self.compare(root)?;
-        fs::create_dir_all(root.join(self.path))?;
-        for difference in &differences {
-            match difference {
-                Difference::Missing(path) | Difference::Changed(path) => {
-                    let name = path.file_name().unwrap_or_default().to_string_lossy();
-                    let text = self.files.get(&*name).map_or("", String::as_str);
-                    fs::write(root.join(path), text)
-                        .with_context(|| format!("cannot write {}", path.display()))?;
-                }
-                Difference::Left(path) => fs::remove_file(root.join(path))?,
-            }
-        }
-        Ok(differences)
-    }
+fn executable(line: &str) -> Option<PathBuf> {
+    let message: Message = serde_json::from_str(line).ok()?;
+    message.executable.filter(|_| message.target.is_some_and(|target| target.name == PROGRAM))
 }
 
 #[cfg(test)]
@@ -115,23 +50,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn differences_are_found_and_written_away() {
-        let root = tempfile::tempdir().unwrap();
-        let path = root.path().join("out");
-        fs::create_dir(&path).unwrap();
-        for (name, text) in [("same.md", "1"), ("old.md", "1"), ("left.md", "1"), ("other.txt", "1")] {
-            fs::write(path.join(name), text).unwrap();
+    fn the_program_is_where_cargo_says() {
+        for (line, expected) in [
+            (
+                r#"{"reason":"compiler-artifact","target":{"name":"sidegate-gen"},"executable":"/t/gen"}"#,
+                Some("/t/gen"),
+            ),
+            (r#"{"reason":"compiler-artifact","target":{"name":"sidegate_crds"},"executable":null}"#, None),
+            (r#"{"reason":"build-finished","success":true}"#, None),
+        ] {
+            assert_eq!(executable(line), expected.map(PathBuf::from), "{line}");
         }
-        let files = [("same.md", "1"), ("old.md", "2"), ("new.md", "2")];
-        let folder = Folder::new("out", "md", files.map(|(name, text)| (name, text.to_owned())).to_vec());
-        let expected = [
-            Difference::Missing("out/new.md".into()),
-            Difference::Changed("out/old.md".into()),
-            Difference::Left("out/left.md".into()),
-        ];
-        assert_eq!(folder.compare(root.path()).unwrap(), expected);
-        assert_eq!(folder.write(root.path()).unwrap(), expected);
-        assert_eq!(folder.compare(root.path()).unwrap(), []);
-        assert!(path.join("other.txt").exists(), "files of other kinds are not ours");
     }
 }

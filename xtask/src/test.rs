@@ -20,11 +20,9 @@ use sidegate_test_tools::ASSETS_VARIABLE;
 use crate::assets;
 use crate::console::{duration, heading};
 use crate::workspace::{cargo, run as run_command};
-use count::Count;
+use count::{Count, Output};
 use suite::Suite;
 
-/// The packages of the programs under test.
-const PROGRAMS: [&str; 3] = ["sidegate-operator", "sidegate-sidecar", "sidegate"];
 /// Cases of a property test with `--all`; proptest's own number is 256.
 const MANY_CASES: &str = "2560";
 /// With RUST_BACKTRACE set, every error that a test returns would have one of fifty frames of the runtime.
@@ -103,9 +101,8 @@ fn prepare<T>(
 }
 
 fn build_programs() -> Result<()> {
-    heading(&format!("building the programs under test: {}", PROGRAMS.join(", ")));
-    let packages = PROGRAMS.iter().flat_map(|package| ["--package", package]);
-    run_command(cargo().arg("build").args(packages))
+    heading("building the programs under test");
+    run_command(cargo().args(["build", "--workspace", "--bins"]))
 }
 
 /// Runs cargo, passing its output through while counting.
@@ -127,17 +124,19 @@ fn run_suite(suite: Suite, assets: Option<&Path>, all: bool) -> Result<(Count, O
         command.env(ERROR_BACKTRACES, "0");
     }
     let mut child = command.spawn().context("cannot start cargo")?;
-    let output = child.stdout.take().context("cargo has no standard output")?;
-    let mut count = Count::default();
-    for line in BufReader::new(output).split(b'\n') {
+    let stdout = child.stdout.take().context("cargo has no standard output")?;
+    let mut output = Output::default();
+    for line in BufReader::new(stdout).split(b'\n') {
         let line = String::from_utf8_lossy(&line?).into_owned();
         println!("{line}");
-        count.add(&line);
+        output.read(&line);
     }
     let status = child.wait()?;
-    let trouble = match (status.success(), count) {
-        (true, Count { passed: 0, failed: 0 }) => Some("it has no tests".to_owned()),
-        (false, Count { failed: 0, .. }) => Some("it did not build, or a test program broke off".to_owned()),
+    let (count, broken_off) = output.end();
+    let trouble = match (status.success(), count, broken_off) {
+        (_, _, 1..) => Some(format!("{broken_off} test program(s) broke off")),
+        (true, Count { passed: 0, failed: 0 }, _) => Some("it has no tests".to_owned()),
+        (false, Count { failed: 0, .. }, _) => Some("it did not build".to_owned()),
         _ => None,
     };
     Ok((count, trouble))

@@ -51,7 +51,7 @@ fn check_file(path: &Path) -> Result<Vec<Violation>> {
         let code = code::only(&text);
         violations.extend(files::no_mod_rs(path));
         violations.extend(files::not_too_long(&text));
-        violations.extend(files::says_what_it_is_for(&text));
+        violations.extend(files::says_what_it_is_for(path, &text));
         violations.extend(files::nothing_unfinished(&code));
         violations.extend(client::only_where_allowed(path, &code));
     }

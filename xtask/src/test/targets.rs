@@ -52,9 +52,10 @@ fn arguments_from(metadata: &str, feature: &str) -> Result<Vec<String>> {
         }
     }
     anyhow::ensure!(!names.is_empty(), "no test of {PACKAGE} has the required feature {feature}");
-    let features = features.into_iter().collect::<Vec<_>>().join(",");
-    let mut arguments = ["--package", PACKAGE, "--features"].map(ToOwned::to_owned).to_vec();
-    arguments.push(features);
+    let features: Vec<_> = features.into_iter().map(|feature| format!("{PACKAGE}/{feature}")).collect();
+    // As a part of the whole workspace: for a package alone, cargo would choose other features of dependencies, and
+    // compile them once more.
+    let mut arguments = vec!["--workspace".to_owned(), "--features".to_owned(), features.join(",")];
     arguments.extend(names);
     Ok(arguments)
 }
@@ -77,9 +78,12 @@ mod tests {
             ]}
         ]}"#;
         let told = |feature| arguments_from(metadata, feature).map(|arguments| arguments.join(" "));
-        let of_tests = "--package sidegate-tests --features";
-        assert_eq!(told("apiserver").unwrap(), format!("{of_tests} apiserver,dataplane --test a --test b"));
-        assert_eq!(told("dataplane").unwrap(), format!("{of_tests} dataplane --test d"));
+        let features = "--workspace --features sidegate-tests/";
+        assert_eq!(
+            told("apiserver").unwrap(),
+            format!("{features}apiserver,sidegate-tests/dataplane --test a --test b")
+        );
+        assert_eq!(told("dataplane").unwrap(), format!("{features}dataplane --test d"));
         assert!(told("cluster").is_err());
     }
 }

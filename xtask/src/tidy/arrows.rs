@@ -11,7 +11,7 @@ use serde::Deserialize;
 use super::Violation;
 
 /// Each package of the workspace, and those of the workspace that it may name.
-const ARROWS: [(&str, &[&str]); 9] = [
+const ARROWS: [(&str, &[&str]); 10] = [
     ("sidegate-bundle", &[]),
     ("sidegate-crds", &["sidegate-bundle"]),
     ("sidegate-runtime", &["sidegate-bundle"]),
@@ -34,7 +34,8 @@ const ARROWS: [(&str, &[&str]); 9] = [
             "sidegate-test-tools",
         ],
     ),
-    ("xtask", &["sidegate-crds", "sidegate-test-tools"]),
+    ("sidegate-gen", &["sidegate-crds"]),
+    ("xtask", &["sidegate-test-tools"]),
 ];
 
 const KUBE: [&str; 5] = ["kube", "kube-client", "kube-core", "kube-runtime", "k8s-openapi"];

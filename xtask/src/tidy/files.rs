@@ -28,8 +28,11 @@ pub(super) fn not_too_long(text: &str) -> Vec<Found> {
     Vec::new()
 }
 
-/// Every Rust file starts with its own documentation.
-pub(super) fn says_what_it_is_for(text: &str) -> Vec<Found> {
+/// Every Rust file starts with its own documentation. `foo/tests.rs` is the end of `foo.rs`, which has it.
+pub(super) fn says_what_it_is_for(path: &Path, text: &str) -> Vec<Found> {
+    if path.file_name().is_some_and(|name| name == "tests.rs") {
+        return Vec::new();
+    }
     let first = text.lines().find(|line| !line.trim().is_empty());
     if first.is_some_and(|line| !line.starts_with("//!")) {
         return vec![(1, "it does not start by saying what it is for (`//! …`)".to_owned())];
@@ -117,8 +120,9 @@ mod tests {
             ("//! a\nuse b;", None),
             ("\n//! a", None),
         ] {
-            assert_eq!(is_found(says_what_it_is_for(text)), expected, "{text}");
+            assert_eq!(is_found(says_what_it_is_for(Path::new("a.rs"), text)), expected, "{text}");
         }
+        assert_eq!(is_found(says_what_it_is_for(Path::new("a/tests.rs"), "use a;")), None);
     }
 
     #[test]
