@@ -14,38 +14,37 @@ use sidegate_crds::{
 use crate::world::{Observed, Stored};
 
 /// The Gate, if it is accepted; else why not.
-pub fn gate(observed: &Observed<Gate>) -> Result<&Gate, Finding> {
+pub fn gate(observed: &Observed<Gate>) -> Result<&Gate, Box<Finding>> {
     let gate = lawful(observed)?;
     if !observed.unknown().is_empty() {
-        return Err(Finding::UnknownField { fields: observed.unknown().to_vec() });
+        return Err(Box::new(Finding::UnknownField { fields: observed.unknown().to_vec() }));
     }
     supported(&unsupported_in_gate(&gate.spec))?;
     Ok(gate)
 }
 
 /// The ApiKey, if it is accepted by itself, whatever the Gates say; else why not.
-pub fn api_key(observed: &Observed<ApiKey>) -> Result<&ApiKey, Finding> {
+pub fn api_key(observed: &Observed<ApiKey>) -> Result<&ApiKey, Box<Finding>> {
     let key = lawful(observed)?;
     supported(&unsupported_in_api_key(&key.spec))?;
     Ok(key)
 }
 
 /// The object, if it parses and keeps the rules of the API.
-fn lawful<T>(observed: &Observed<T>) -> Result<&T, Finding> {
-    match &observed.stored {
-        Stored::Unparsable { why, .. } => Err(Finding::Unreadable { message: why.clone() }),
+fn lawful<T>(observed: &Observed<T>) -> Result<&T, Box<Finding>> {
+    let finding = match &observed.stored {
+        Stored::Unparsable { why, .. } => Finding::Unreadable { message: why.clone() },
         Stored::Parsed { object, violations, .. } => match violations.first() {
-            Some(violation) => {
-                Err(Finding::Invalid { path: violation.path.clone(), message: violation.message.clone() })
-            }
-            None => Ok(object),
+            Some(first) => Finding::Invalid { path: first.path.clone(), message: first.message.clone() },
+            None => return Ok(object),
         },
-    }
+    };
+    Err(Box::new(finding))
 }
 
-fn supported(fields: &[(bool, &str)]) -> Result<(), Finding> {
+fn supported(fields: &[(bool, &str)]) -> Result<(), Box<Finding>> {
     match fields.iter().find(|(asked, _)| *asked) {
-        Some((_, field)) => Err(Finding::NotSupportedYet { field: (*field).to_owned() }),
+        Some((_, field)) => Err(Box::new(Finding::NotSupportedYet { field: (*field).to_owned() })),
         None => Ok(()),
     }
 }

@@ -133,9 +133,8 @@ pub fn plan_secret(
     let meta = &key.meta;
     match held(world, owner, meta, spec) {
         Held::Nothing if admitted => {
-            plan.writes.push(Write::Mint(Box::new(mint(owner, meta, spec, now, rng))))
+            plan.writes.push(Write::Mint(Box::new(mint(owner, meta, spec, now, rng))));
         }
-        Held::Nothing | Held::Damaged { .. } => {}
         Held::Ours { secret, .. } => {
             if let Some(reshape) = secret::reshape(owner, meta, spec, secret).filter(|_| !secret.deleting) {
                 plan.writes.push(Write::Reshape(Box::new(reshape)));
@@ -159,7 +158,7 @@ pub fn plan_secret(
             plan.writes.push(Write::Mint(Box::new(mint(owner, meta, spec, now, rng))));
         }
         Held::Foreign { seen_at: Some(seen_at) } if admitted => plan.wake_at(seen_at + LOOK_AGAIN),
-        Held::Foreign { .. } => {}
+        Held::Nothing | Held::Damaged { .. } | Held::Foreign { .. } => {}
     }
     plan
 }

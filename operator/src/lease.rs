@@ -4,7 +4,10 @@
 //! compared with another's. A leader that could not renew for [`RENEW_DEADLINE`] stops, long
 //! before another may begin. It must never write anything but its Lease.
 
-use std::time::Duration;
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use jiff::Timestamp;
 use k8s_openapi::{
@@ -70,8 +73,15 @@ pub struct Term {
     api: Api<Lease>,
     me: String,
     lease: Lease,
-    /// When the last request that succeeded was sent.
-    renewed: Instant,
+    tenure: Tenure,
+}
+
+/// For how long a term lasts if it is not renewed: asked before each write, so that a process
+/// that was frozen past its term writes nothing when it goes on.
+#[derive(Clone, Debug)]
+pub struct Tenure {
+    /// When the last renewal that succeeded was sent.
+    renewed: Arc<Mutex<Instant>>,
 }
 
 /// What a candidate saw, and since when.
@@ -87,7 +97,7 @@ pub fn decide(state: Option<&LeaseState>, unchanged: Duration, me: &str) -> Deci
         None | Some("") => Decision::Take,
         Some(holder) if holder == me => Decision::Renew,
         Some(_) if unchanged >= state.duration => Decision::Take,
-        Some(_) => Decision::Wait(RETRY.min(state.duration - unchanged)),
+        Some(_) => Decision::Wait(RETRY.min(state.duration.saturating_sub(unchanged))),
     }
 }
 
@@ -145,7 +155,12 @@ impl Candidate {
             Ok(lease) => {
                 tracing::info!(identity = self.me, "leading");
                 self.readiness.ready();
-                Ok(Ok(Term { api: self.api.clone(), me: self.me.clone(), lease, renewed }))
+                Ok(Ok(Term {
+                    api: self.api.clone(),
+                    me: self.me.clone(),
+                    lease,
+                    tenure: Tenure::from(renewed),
+                }))
             }
             Err(CallError::Api(error)) if is_conflict(&error) => Ok(Err(RETRY)),
             Err(error) => Err(error),
@@ -171,6 +186,11 @@ fn since(seen: &mut Option<Seen>, state: Option<&LeaseState>) -> Duration {
 // === impl Term ===
 
 impl Term {
+    /// What is asked before each write.
+    pub fn tenure(&self) -> Tenure {
+        self.tenure.clone()
+    }
+
     /// Renews the Lease until `stop`, or until it is lost; the answer says which.
     pub async fn hold(&mut self, stop: &CancellationToken) -> Held {
         loop {
@@ -179,21 +199,16 @@ impl Term {
                 () = sleep(RETRY) => {}
             }
             // A renewal that hangs past the deadline is no renewal.
-            let left = RENEW_DEADLINE.saturating_sub(self.renewed.elapsed());
+            let left = self.tenure.left();
             match timeout(left, self.renew()).await {
-                Ok(Ok(())) => {}
-                Ok(Err(CallError::Api(error))) if is_conflict(&error) => match self.reread().await {
-                    Ok(true) => {}
-                    Ok(false) => {
-                        tracing::warn!(identity = self.me, "the Lease is somebody else's now");
-                        return Held::Lost;
-                    }
-                    Err(error) => tracing::warn!(%error, "the Lease could not be read"),
-                },
+                Ok(Ok(true)) | Err(_) => {}
+                Ok(Ok(false)) => {
+                    tracing::warn!(identity = self.me, "the Lease is somebody else's now");
+                    return Held::Lost;
+                }
                 Ok(Err(error)) => tracing::warn!(%error, "the Lease could not be renewed"),
-                Err(_) => {}
             }
-            if self.renewed.elapsed() >= RENEW_DEADLINE {
+            if !self.tenure.lasts() {
                 tracing::warn!(identity = self.me, "the Lease could not be renewed in time");
                 return Held::Lost;
             }
@@ -212,22 +227,50 @@ impl Term {
         }
     }
 
-    async fn renew(&mut self) -> Result<(), CallError> {
+    /// Writes the Lease again; false: it is somebody else's.
+    async fn renew(&mut self) -> Result<bool, CallError> {
         let sent = Instant::now();
         let mut lease = self.lease.clone();
         if let Some(spec) = &mut lease.spec {
             spec.renew_time = Some(MicroTime(Timestamp::now()));
         }
-        self.lease = call(self.api.replace(LEASE_NAME, &parameters(), &lease)).await?;
-        self.renewed = sent;
-        Ok(())
+        match call(self.api.replace(LEASE_NAME, &parameters(), &lease)).await {
+            Ok(lease) => {
+                self.lease = lease;
+                self.tenure.renew(sent);
+                Ok(true)
+            }
+            // An answer of ours was lost, or somebody put a label on it: then it is still ours,
+            // and the next renewal begins with what stands there now.
+            Err(CallError::Api(error)) if is_conflict(&error) => {
+                self.lease = call(self.api.get(LEASE_NAME)).await?;
+                Ok(state(&self.lease).holder.as_deref() == Some(self.me.as_str()))
+            }
+            Err(error) => Err(error),
+        }
+    }
+}
+
+// === impl Tenure ===
+
+impl Tenure {
+    /// A tenure that begins at `renewed`.
+    fn from(renewed: Instant) -> Self {
+        Self { renewed: Arc::new(Mutex::new(renewed)) }
     }
 
-    /// Reads the Lease after a conflict: is it still ours? (An answer of ours may have been lost,
-    /// or somebody put a label on it.)
-    async fn reread(&mut self) -> Result<bool, CallError> {
-        self.lease = call(self.api.get(LEASE_NAME)).await?;
-        Ok(state(&self.lease).holder.as_deref() == Some(self.me.as_str()))
+    /// May we still write?
+    pub fn lasts(&self) -> bool {
+        !self.left().is_zero()
+    }
+
+    fn left(&self) -> Duration {
+        let renewed = *self.renewed.lock().unwrap_or_else(PoisonError::into_inner);
+        RENEW_DEADLINE.saturating_sub(renewed.elapsed())
+    }
+
+    fn renew(&self, sent: Instant) {
+        *self.renewed.lock().unwrap_or_else(PoisonError::into_inner) = sent;
     }
 }
 

@@ -9,8 +9,7 @@ use prometheus_client::{
 };
 
 use crate::{
-    execute::{Class, WriteError},
-    plan::{StatusWrite, Write},
+    execute::Class,
     world::{Kind, ObjectRef},
 };
 
@@ -51,7 +50,7 @@ impl Metrics {
         registry.register("sidegate_operator_plans", "Plans made, by kind of object", metrics.plans.clone());
         registry.register(
             "sidegate_operator_writes",
-            "Writes that succeeded, by what they do",
+            "Writes that the API server has taken, by what they do",
             metrics.writes.clone(),
         );
         registry.register(
@@ -77,23 +76,9 @@ impl Metrics {
         self.plans.get_or_create(&ByKind { kind: object.kind().to_owned() }).inc();
     }
 
-    /// Counts what became of a plan. Of one that failed it is not known which writes were done.
-    pub(crate) fn carried_out(
-        &self,
-        writes: &[Write],
-        status: Option<&StatusWrite>,
-        result: &Result<(), WriteError>,
-    ) {
-        if let Err(error) = result {
-            self.failed(error.class());
-            return;
-        }
-        for write in writes {
-            self.writes.get_or_create(&ByWrite { write: write.kind().to_owned() }).inc();
-        }
-        if status.is_some() && writes.is_empty() {
-            self.writes.get_or_create(&ByWrite { write: "status".to_owned() }).inc();
-        }
+    /// Counts a write that the API server has taken.
+    pub(crate) fn wrote(&self, write: &str) {
+        self.writes.get_or_create(&ByWrite { write: write.to_owned() }).inc();
     }
 
     pub(crate) fn failed(&self, class: Class) {

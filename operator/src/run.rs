@@ -53,7 +53,11 @@ async fn lead(client: &Client, mut term: Term, metrics: &Metrics, stop: &Cancell
     let lost = CancellationToken::new();
     let (sender, updates) = mpsc::channel(UPDATES);
     let watches = watch(client, &sender, metrics);
-    let driver = Driver::new(Arc::new(Cluster::new(client.clone())), updates, metrics.clone());
+    let driver = Driver::new(
+        Arc::new(Cluster::new(client.clone(), metrics.clone(), term.tenure())),
+        updates,
+        metrics.clone(),
+    );
     let driving = tokio::spawn(driver.run(stop.clone(), lost.clone()));
     let held = term.hold(stop).await;
     if held == Held::Lost {

@@ -166,6 +166,11 @@ impl Scene {
         self.apply(Update::SecretGone(name(text), None));
     }
 
+    /// A Secret goes that is in no watch.
+    pub(crate) fn api_forget(&mut self, text: &str) {
+        self.api.lock().secrets.remove(&name(text)).unwrap();
+    }
+
     /// What `kubectl annotate secret` does.
     pub(crate) fn annotate_secret(&mut self, text: &str, key: &str, value: Option<&str>) {
         let mut stored = self.api.lock();
@@ -193,8 +198,21 @@ impl Scene {
         plan(&self.world, object, self.now, &mut self.rng)
     }
 
-    /// Plans and writes until nothing is left to do.
+    /// Plans and writes until nothing is left to do, and waits for bundles that wait their turn.
     pub(crate) fn settle(&mut self) -> Settled {
+        loop {
+            let settled = self.settle_now();
+            let soon = self.now + SignedDuration::from_secs(1);
+            let Some((object, wake)) = settled.wakes.iter().find(|(_, wake)| **wake < soon) else {
+                return settled;
+            };
+            self.now = *wake;
+            self.due.insert(object.clone());
+        }
+    }
+
+    /// Plans and writes until nothing is left to do at this very moment.
+    pub(crate) fn settle_now(&mut self) -> Settled {
         let (now, due) = (self.now, std::mem::take(&mut self.due));
         let settled = settle(&mut self.world, &self.api, due, || now, &mut self.rng);
         tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(settled)
@@ -209,8 +227,10 @@ impl Scene {
 
     /// The same cluster seen by an operator that has just started.
     pub(crate) fn restart(&mut self) {
-        let namespaces: Vec<_> =
-            ["dify", "team-a"].iter().map(|name| (*name, self.world.namespace(name).unwrap().value.clone())).collect();
+        let namespaces: Vec<_> = ["dify", "team-a"]
+            .iter()
+            .map(|name| (*name, self.world.namespace(name).unwrap().value.clone()))
+            .collect();
         self.world = World::new();
         self.due.clear();
         let (objects, secrets) = {
@@ -272,7 +292,8 @@ impl Scene {
             writeln!(text, "{}={}/{}: {}", of("type"), of("status"), of("reason"), of("message")).unwrap();
         }
         for gate in status["gates"].as_array().into_iter().flatten() {
-            let scopes: Vec<&str> = gate["scopes"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+            let scopes: Vec<&str> =
+                gate["scopes"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
             writeln!(
                 text,
                 "  {}/{} accepted={} programmed={} {} [{}]",
@@ -366,7 +387,11 @@ impl Execute for FakeApi {
                         &minted.owner,
                     ),
                     ours: true,
-                    data: minted.data.iter().map(|(key, value)| (key.clone(), value.expose().to_vec())).collect(),
+                    data: minted
+                        .data
+                        .iter()
+                        .map(|(key, value)| (key.clone(), value.expose().to_vec()))
+                        .collect(),
                 },
             },
             Write::Reshape(reshape) if as_seen(&reshape.uid, &reshape.resource_version) => {
@@ -377,8 +402,11 @@ impl Execute for FakeApi {
                 let annotations = live.meta.annotations.get_or_insert_default();
                 annotations.retain(|key, _| !reshape.drop_annotations.contains(key));
                 annotations.extend(reshape.annotations.clone());
-                let taken: Vec<_> =
-                    reshape.rename.iter().map(|(from, to)| (to.clone(), live.data.remove(from).unwrap())).collect();
+                let taken: Vec<_> = reshape
+                    .rename
+                    .iter()
+                    .map(|(from, to)| (to.clone(), live.data.remove(from).unwrap()))
+                    .collect();
                 live.data.extend(taken);
                 live.meta.owner_references =
                     meta(&name, String::new(), Labels::new(), Labels::new(), &reshape.owner).owner_references;
@@ -391,7 +419,10 @@ impl Execute for FakeApi {
             }
             Write::Reshape(_) | Write::Delete(_) => return Err(conflict("a Secret")),
             Write::Bundle(bundle) => {
-                let annotation = live.as_ref().and_then(|live| live.meta.annotations.as_ref()?.get(REVISION_ANNOTATION)).cloned();
+                let annotation = live
+                    .as_ref()
+                    .and_then(|live| live.meta.annotations.as_ref()?.get(REVISION_ANNOTATION))
+                    .cloned();
                 let previous = annotation.and_then(|text| text.parse().ok()).map(Revision);
                 let same = live.as_ref().is_some_and(|live| {
                     let annotations = live.meta.annotations.as_ref().unwrap();
@@ -405,7 +436,10 @@ impl Execute for FakeApi {
                     (REVISION_ANNOTATION.to_owned(), revision.to_string()),
                     (DIGEST_ANNOTATION.to_owned(), bundle.digest.clone()),
                 ]);
-                let uid = live.as_ref().and_then(|live| live.meta.uid.clone()).unwrap_or_else(|| format!("uid-{version}"));
+                let uid = live
+                    .as_ref()
+                    .and_then(|live| live.meta.uid.clone())
+                    .unwrap_or_else(|| format!("uid-{version}"));
                 let mut meta = meta(&name, uid, labels, annotations, &bundle.owner);
                 if same {
                     meta.resource_version = live.unwrap().meta.resource_version;
@@ -422,8 +456,10 @@ impl Execute for FakeApi {
             secret.meta.resource_version = Some(version.to_string());
             stored.journal.push(format!("{} {name}", write.kind()));
         }
-        let mut updates: Vec<Update> =
-            OurSecret::read(&secret.meta).map(|(name, seen)| Update::Secret(name, seen)).into_iter().collect();
+        let mut updates: Vec<Update> = OurSecret::read(&secret.meta)
+            .map(|(name, seen)| Update::Secret(name, seen))
+            .into_iter()
+            .collect();
         if let Write::Bundle(bundle) = write {
             let full: GateBundle = serde_json::from_slice(&secret.data["bundle"]).unwrap();
             let in_force = InForce {

@@ -31,13 +31,13 @@ pub fn watch(client: &Client, updates: &mpsc::Sender<Update>, metrics: &Metrics)
 
     let gates: Api<DynamicObject> = Api::all_with(client.clone(), &ApiResource::erase::<Gate>(&()));
     let counted = metrics.clone();
-    let updated = move |event| on_object(event, Kind::Gate, gate_seen, gate_gone, &counted);
-    watches.spawn(follow(Kind::Gate, watcher(gates, all.clone()), updated, updates.clone()));
+    let on_gate = move |event| on_object(event, Kind::Gate, gate_seen, gate_gone, &counted);
+    watches.spawn(follow(Kind::Gate, watcher(gates, all.clone()), on_gate, updates.clone()));
 
     let keys: Api<DynamicObject> = Api::all_with(client.clone(), &ApiResource::erase::<ApiKey>(&()));
     let counted = metrics.clone();
-    let updated = move |event| on_object(event, Kind::ApiKey, Update::ApiKey, Update::ApiKeyGone, &counted);
-    watches.spawn(follow(Kind::ApiKey, watcher(keys, all.clone()), updated, updates.clone()));
+    let on_key = move |event| on_object(event, Kind::ApiKey, Update::ApiKey, Update::ApiKeyGone, &counted);
+    watches.spawn(follow(Kind::ApiKey, watcher(keys, all.clone()), on_key, updates.clone()));
 
     let namespaces: Api<PartialObjectMeta<Namespace>> = Api::all(client.clone());
     watches.spawn(follow(Kind::Namespace, watcher(namespaces, all), on_namespace, updates.clone()));
@@ -51,7 +51,7 @@ pub fn watch(client: &Client, updates: &mpsc::Sender<Update>, metrics: &Metrics)
 async fn follow<K, F>(
     kind: Kind,
     events: impl Stream<Item = watcher::Result<Event<K>>> + Send,
-    updated: F,
+    read: F,
     updates: mpsc::Sender<Update>,
 ) where
     K: Send,
@@ -62,7 +62,7 @@ async fn follow<K, F>(
     while let Some(event) = events.next().await {
         match event {
             Ok(event) => {
-                if let Some(update) = updated(event)
+                if let Some(update) = read(event)
                     && updates.send(update).await.is_err()
                 {
                     return;

@@ -52,11 +52,14 @@ pub(crate) struct Run {
     #[arg(long, value_name = "N")]
     pub(crate) threads: Option<NonZeroUsize>,
     /// Connections at once; the others wait.
-    #[arg(long, value_name = "N", default_value_t = 4096)]
+    #[arg(long, value_name = "N", default_value_t = 4096, value_parser = connections)]
     pub(crate) max_connections: usize,
-    /// Seconds for a request's head, and for a connection without a request.
+    /// Seconds for a request's head, and for the first byte of a new connection.
     #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = seconds)]
     pub(crate) head_timeout: Duration,
+    /// Seconds that a connection may wait for its next request.
+    #[arg(long, value_name = "SECONDS", default_value = "75", value_parser = seconds)]
+    pub(crate) idle_timeout: Duration,
     /// Seconds for the app to take a connection.
     #[arg(long, value_name = "SECONDS", default_value = "5", value_parser = seconds)]
     pub(crate) connect_timeout: Duration,
@@ -77,6 +80,13 @@ fn gate_name(text: &str) -> Result<GateName, &'static str> {
     }
 }
 
+fn connections(text: &str) -> Result<usize, &'static str> {
+    match text.parse() {
+        Ok(count @ 1..=1_000_000) => Ok(count),
+        _ => Err("from 1 to 1000000"),
+    }
+}
+
 fn seconds(text: &str) -> Result<Duration, String> {
     let seconds: f64 = text.parse().map_err(|_| "write a number of seconds".to_owned())?;
     match Duration::try_from_secs_f64(seconds) {
@@ -94,6 +104,18 @@ mod tests {
     #[test]
     fn the_command_line_has_no_contradiction() {
         Command::command().debug_assert();
+    }
+
+    #[test]
+    fn limits_that_would_let_nobody_in_are_refused() {
+        let run = |flag: &str, value: &str| {
+            let line = "sidegate-sidecar run --gate a/b --bundle d --listen 127.0.0.1:0 --app a:1";
+            Command::try_parse_from(line.split(' ').chain([flag, value]))
+        };
+        for value in ["0", "-1", "18446744073709551615"] {
+            assert!(run("--max-connections", value).is_err(), "{value}");
+        }
+        assert!(run("--max-connections", "1").is_ok());
     }
 
     #[test]

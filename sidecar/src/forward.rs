@@ -32,9 +32,21 @@ pub(crate) enum AppError {
     /// It took the request, and closed or said something that is not HTTP.
     #[error("the app broke off before it answered")]
     BrokeOff(#[source] hyper::Error),
+    /// The caller broke its request's body.
+    #[error("the caller broke off its body")]
+    Caller(#[source] hyper::Error),
     /// It answered 101, which nobody had asked for.
     #[error("the app switched protocols unasked")]
     Switched,
+}
+
+// === impl AppError ===
+
+impl AppError {
+    /// hyper calls it the user's fault if it could not read the body that we gave it.
+    fn of(error: hyper::Error) -> Self {
+        if error.is_user() { Self::Caller(error) } else { Self::BrokeOff(error) }
+    }
 }
 
 /// Forwards one request. The head is what `rewrite` made of it.
@@ -63,7 +75,7 @@ pub(crate) async fn forward(
                     request = unsent;
                     lease = pool.connect().await?;
                 }
-                _ => return Err(AppError::BrokeOff(failed.into_error())),
+                _ => return Err(AppError::of(failed.into_error())),
             },
         }
     };

@@ -65,6 +65,7 @@ async fn until_stopped(run: Run) -> anyhow::Result<()> {
         threads,
         max_connections,
         head_timeout,
+        idle_timeout,
         connect_timeout,
         drain,
         log_format: _,
@@ -98,6 +99,7 @@ async fn until_stopped(run: Run) -> anyhow::Result<()> {
         metrics,
         limits: Limits {
             head: head_timeout,
+            idle: idle_timeout,
             connections: max_connections,
             connect: connect_timeout,
             ..Limits::default()

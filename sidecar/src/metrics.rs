@@ -187,6 +187,7 @@ impl Counters {
         match error {
             AppError::Connect(_) | AppError::ConnectTimeout => self.app_unreachable.add(),
             AppError::BrokeOff(_) | AppError::Switched => self.app_broke_off.add(),
+            AppError::Caller(_) => {}
         }
     }
 }

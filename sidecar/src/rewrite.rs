@@ -84,6 +84,11 @@ pub fn response(head: &mut response::Parts) {
     });
 }
 
+/// Makes the trailers of an answer what the caller receives.
+pub(crate) fn trailers(trailers: &mut HeaderMap) {
+    remove(trailers, |name, _| hop_by_hop(name.as_str()) || name.as_str().starts_with(OURS));
+}
+
 const OURS: &str = "x-sidegate-";
 
 fn remove(headers: &mut HeaderMap, unwanted: impl Fn(&HeaderName, &HeaderMap) -> bool) {

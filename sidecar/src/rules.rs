@@ -151,8 +151,8 @@ impl Rules {
             return self.asterisk.first(verb).map(|rule| Found { rule, also: None });
         }
         let rule = self.as_is.find(target.path(), verb, str::cmp)?;
-        let folded =
-            self.folded.find(without_last_slash(&normalise::decoded(target.path())), verb, ignoring_case);
+        let decoded = normalise::decoded(target.path());
+        let folded = self.folded.find(without_last_slash(&one_case(&decoded)), verb, ignoring_case);
         Some(Found { rule, also: folded.filter(|folded| *folded != rule) })
     }
 
@@ -176,7 +176,7 @@ impl Rules {
             Some(PathMatch::Prefix(text)) => (text.as_str(), Whole::OrBelow),
         };
         let Some(pattern) = pattern(text) else { return };
-        let folded = normalise::decoded(&pattern).to_ascii_lowercase();
+        let folded = one_case(&normalise::decoded(&pattern)).to_ascii_lowercase();
         self.as_is.add(&pattern, whole, number, verbs);
         self.folded.add(without_last_slash(&folded), whole, number, verbs);
     }
@@ -239,6 +239,15 @@ fn without_last_slash(path: &str) -> &str {
         "/" => path,
         _ => path.strip_suffix('/').unwrap_or(path),
     }
+}
+
+/// Upper case and lower case beyond ASCII made one, which [`ignoring_case`] leaves as they are. By
+/// way of upper case, so that the letters whose other case is in ASCII are found too.
+fn one_case(text: &str) -> Cow<'_, str> {
+    if text.is_ascii() {
+        return Cow::Borrowed(text);
+    }
+    Cow::Owned(text.chars().flat_map(char::to_uppercase).flat_map(char::to_lowercase).collect())
 }
 
 /// Compares a pattern's segment, which is in lower case, with a request's.

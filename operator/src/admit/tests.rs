@@ -69,7 +69,8 @@ fn of_a_namespace_that_is_not_known_no_label_is_missed_either() {
     let spec = json!({"admit": [{"namespaces": {"from": "Selector", "selector": {
         "matchExpressions": [{"key": "untrusted", "operator": "DoesNotExist"}]}}}]});
     let observed = gate("dify/api", spec);
-    let asked = |labels| Asked { namespace: "team-a", labels, tenant: "ns:team-a", scopes: &ScopeSet::default() };
+    let scopes = ScopeSet::default();
+    let asked = |labels| Asked { namespace: "team-a", labels, tenant: "ns:team-a", scopes: &scopes };
     let gate = observed.live().unwrap();
     assert_eq!(admit(gate, "dify", asked(None)), Err(Refusal::NotAdmitted));
     assert!(admit(gate, "dify", asked(Some(&Labels::new()))).is_ok());
@@ -108,7 +109,7 @@ fn a_tenant_of_another_name_needs_the_label_of_the_namespace() {
         ("ns:team-a", &[], true),
         ("ns:team-b", &[], false),
     ] {
-        let said = ask(&Case { tenant, labels, ..case(all()) });
+        let said = ask(&Case { labels, tenant, ..case(all()) });
         assert_eq!(said.is_ok(), answer, "{tenant} {labels:?}");
         assert!(answer || said == Err(Refusal::TenantWithoutLabel));
     }

@@ -21,10 +21,7 @@ pub(super) fn plan(world: &World, name: &ObjectName, now: Timestamp, rng: &mut d
     let judged = Judged::of(world, name, observed);
     let mut plan = match accept::api_key(observed) {
         Ok(key) => credential::plan_secret(world, name, observed, &key.spec, judged.any_admitted(), now, rng),
-        Err(finding) => {
-            tracing::debug!(api_key = %name, finding = finding.message(), "not accepted");
-            Plan::default()
-        }
+        Err(_) => Plan::default(),
     };
     let (status, wake) = credential::status::status(world, name, known, &judged, now);
     plan.status = status;

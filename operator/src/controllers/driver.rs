@@ -115,14 +115,13 @@ impl<E: Execute> Driver<E> {
             self.queue.done(&object, None, now, 0.0);
             return;
         }
-        let (execute, metrics) = (Arc::clone(&self.execute), self.metrics.clone());
+        let execute = Arc::clone(&self.execute);
         let planned = object.clone();
         let task = self.carried_out.spawn(async move {
             for write in &plan.writes {
                 tracing::debug!(%object, write = write.kind(), secret = %write.secret(), "writing");
             }
             let (seen, result) = carry_out(&*execute, &plan.writes, plan.status.as_ref(), now).await;
-            metrics.carried_out(&plan.writes, plan.status.as_ref(), &result);
             (object, seen, result)
         });
         self.under_way.insert(task.id(), planned);
@@ -134,6 +133,7 @@ impl<E: Execute> Driver<E> {
             self.apply(update, now);
         }
         let failed = result.err().map(|error| {
+            self.metrics.failed(error.class());
             match error.class() {
                 Class::Conflict => tracing::debug!(%object, error = error.chain(), "looking again"),
                 Class::Transient | Class::User => {
@@ -180,3 +180,6 @@ async fn until(at: Option<Timestamp>) {
         None => pending().await,
     }
 }
+
+#[cfg(test)]
+mod tests;

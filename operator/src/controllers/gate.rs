@@ -34,19 +34,14 @@ pub(super) fn plan(world: &World, name: &GateName, now: Timestamp) -> Plan {
         return Plan::default();
     }
     let secret = ObjectName::new(&name.namespace, name.secret_name());
-    match accept::gate(observed) {
-        Err(finding) => {
-            tracing::debug!(gate = %name, finding = finding.message(), "not accepted");
-            let status = status(world, name, observed, &secret, Some(&finding), now);
-            Plan { status, ..Plan::default() }
-        }
-        Ok(_) => {
-            let mut plan = plan_bundle(world, name, &observed.meta, &secret, now);
-            let conflict = world.foreign(&secret).map(|_| Finding::BundleConflict(to_secret(&secret)));
-            plan.status = status(world, name, observed, &secret, conflict.as_ref(), now);
-            plan
-        }
+    if let Err(finding) = accept::gate(observed) {
+        let status = status(world, name, observed, &secret, Some(&finding), now);
+        return Plan { status, ..Plan::default() };
     }
+    let mut plan = plan_bundle(world, name, &observed.meta, &secret, now);
+    let conflict = world.foreign(&secret).map(|_| Finding::BundleConflict(to_secret(&secret)));
+    plan.status = status(world, name, observed, &secret, conflict.as_ref(), now);
+    plan
 }
 
 /// What should be done about the bundle of an accepted Gate.
@@ -143,8 +138,8 @@ fn status(
 ) -> Option<StatusWrite> {
     let (gate, before) = match &observed.stored {
         Stored::Parsed { object, .. } => (Some(object), object.status.clone().unwrap_or_default()),
-        Stored::Unparsable { conditions, .. } => {
-            (None, GateStatus { conditions: conditions.clone(), ..GateStatus::default() })
+        Stored::Unparsable { status, .. } => {
+            (None, serde_json::from_value(status.clone()).unwrap_or_default())
         }
     };
     let mut after = before.clone();

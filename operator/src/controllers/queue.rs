@@ -187,6 +187,7 @@ mod tests {
             queue.push(&object("a"), at(0));
             let now = queue.next_due().unwrap();
             queue.next(now).unwrap();
+            queue.push(&object("a"), at(1_000));
             queue.done(&object("a"), failed, now, 1.0);
         }
         assert_eq!(queue.states[&object("a")].failures, 1);

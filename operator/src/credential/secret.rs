@@ -6,7 +6,7 @@
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-use sidegate_bundle::record::FOR_ANNOTATION;
+use sidegate_bundle::{Verifier, record::FOR_ANNOTATION};
 use sidegate_crds::api_key::ApiKeySpec;
 
 use crate::{
@@ -93,7 +93,7 @@ impl Shape {
     fn digest(&self) -> String {
         let text = serde_json::to_vec(&(&self.labels, &self.annotations)).unwrap_or_default();
         let digest: [u8; 32] = Sha256::digest(text).into();
-        digest[..8].iter().map(|byte| format!("{byte:02x}")).collect()
+        Verifier::from_bytes(digest).to_string()[..16].to_owned()
     }
 }
 

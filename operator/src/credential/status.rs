@@ -45,7 +45,7 @@ struct JudgedGrant {
 impl Judged {
     /// Judges each grant of an ApiKey.
     pub fn of(world: &World, owner: &ObjectName, observed: &Observed<ApiKey>) -> Self {
-        let refused = accept::api_key(observed).err();
+        let refused = accept::api_key(observed).err().map(|finding| *finding);
         let grants = observed.live().into_iter().flat_map(|key| {
             let spec = &key.spec;
             spec.grants.iter().enumerate().map(move |(index, grant)| {
@@ -142,8 +142,8 @@ pub fn status(
     let observed = &known.value;
     let (key, before) = match &observed.stored {
         Stored::Parsed { object, .. } => (Some(object), object.status.clone().unwrap_or_default()),
-        Stored::Unparsable { conditions, .. } => {
-            (None, ApiKeyStatus { conditions: conditions.clone(), ..ApiKeyStatus::default() })
+        Stored::Unparsable { status, .. } => {
+            (None, serde_json::from_value(status.clone()).unwrap_or_default())
         }
     };
     let spec = key.map(|key| &key.spec);

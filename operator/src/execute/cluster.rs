@@ -26,6 +26,8 @@ use tokio::time::timeout;
 use super::{Execute, WriteError, precondition};
 use crate::{
     MANAGER,
+    lease::Tenure,
+    metrics::Metrics,
     plan::{BundleWrite, CredentialSecret, Delete, Reshape, Status, StatusWrite, Write},
     world::{
         BUNDLE, CREDENTIAL, CREDENTIAL_TYPE, DIGEST_ANNOTATION, InForce, KIND_LABEL, Lawful, ObjectName,
@@ -40,6 +42,8 @@ const CALL_TIMEOUT: Duration = Duration::from_secs(5);
 #[derive(Clone)]
 pub struct Cluster {
     client: Client,
+    metrics: Metrics,
+    tenure: Tenure,
 }
 
 /// What the API server said, without what it repeats of the object.
@@ -49,6 +53,8 @@ enum Refused {
     Said { code: u16, reason: String, message: String },
     #[error("the API server did not answer within {} s", CALL_TIMEOUT.as_secs())]
     Timeout,
+    #[error("another replica may lead by now")]
+    NotLeading,
     #[error("the bundle has {0} bytes, at most {MAX_COMPRESSED} fit into its Secret")]
     TooLarge(usize),
 }
@@ -56,9 +62,17 @@ enum Refused {
 // === impl Cluster ===
 
 impl Cluster {
-    /// Writes with this client, whose retries are off.
-    pub fn new(client: Client) -> Self {
-        Self { client }
+    /// Writes with this client, whose retries are off, and as long as the tenure lasts.
+    pub fn new(client: Client, metrics: Metrics, tenure: Tenure) -> Self {
+        Self { client, metrics, tenure }
+    }
+
+    /// Who does not lead any more writes nothing.
+    fn leads(&self, what: &str) -> Result<(), WriteError> {
+        if self.tenure.lasts() {
+            return Ok(());
+        }
+        Err(WriteError::Transient { what: what.to_owned(), source: Refused::NotLeading.into() })
     }
 
     fn secrets(&self, namespace: &str) -> Api<Secret> {
@@ -70,28 +84,41 @@ impl Cluster {
         call(&format!("reading Secret {name}"), self.secrets(&name.namespace).get_opt(&name.name)).await
     }
 
-    async fn create(&self, name: &ObjectName, secret: &Secret) -> Result<Secret, WriteError> {
-        call(&format!("creating Secret {name}"), self.secrets(&name.namespace).create(&parameters(), secret))
-            .await
+    async fn create(&self, write: &str, name: &ObjectName, secret: &Secret) -> Result<Secret, WriteError> {
+        let api = self.secrets(&name.namespace);
+        let what = format!("creating Secret {name}");
+        self.leads(&what)?;
+        let secret = call(&what, api.create(&parameters(), secret)).await?;
+        self.metrics.wrote(write);
+        Ok(secret)
     }
 
     /// Replaces a Secret that a live read has shown: with its resourceVersion.
-    async fn replace(&self, name: &ObjectName, mut secret: Secret) -> Result<Secret, WriteError> {
+    async fn replace(
+        &self,
+        write: &str,
+        name: &ObjectName,
+        mut secret: Secret,
+    ) -> Result<Secret, WriteError> {
         secret.metadata.managed_fields = None;
         let api = self.secrets(&name.namespace);
-        call(&format!("changing Secret {name}"), api.replace(&name.name, &parameters(), &secret)).await
+        let what = format!("changing Secret {name}");
+        self.leads(&what)?;
+        let secret = call(&what, api.replace(&name.name, &parameters(), &secret)).await?;
+        self.metrics.wrote(write);
+        Ok(secret)
     }
 
     async fn mint(&self, wanted: &CredentialSecret, now: Timestamp) -> Result<Vec<Update>, WriteError> {
         let name = &wanted.name;
         let Some(mut live) = self.live(name).await? else {
-            return Ok(seen(&self.create(name, &credential(wanted)).await?));
+            return Ok(seen(&self.create("mint", name, &credential(wanted)).await?));
         };
         if precondition::credential(&live, &wanted.owner) == precondition::Whose::Ours {
             // A watch does not show what has lost its label.
             let labels = live.metadata.labels.get_or_insert_default();
             if labels.insert(KIND_LABEL.to_owned(), CREDENTIAL.to_owned()).as_deref() != Some(CREDENTIAL) {
-                live = self.replace(name, live).await?;
+                live = self.replace("reshape", name, live).await?;
             }
             return Ok(seen(&live));
         }
@@ -119,7 +146,7 @@ impl Cluster {
         let moved: Vec<_> =
             reshape.rename.iter().filter_map(|(from, to)| Some((to.clone(), data.remove(from)?))).collect();
         data.extend(moved);
-        Ok(seen(&self.replace(name, live).await?))
+        Ok(seen(&self.replace("reshape", name, live).await?))
     }
 
     async fn delete(&self, delete: &Delete) -> Result<Vec<Update>, WriteError> {
@@ -128,17 +155,21 @@ impl Cluster {
             uid: Some(delete.uid.clone()),
             resource_version: Some(delete.resource_version.clone()),
         };
+        self.leads(&format!("deleting Secret {name}"))?;
         let parameters = DeleteParams::default().preconditions(preconditions);
         let api = self.secrets(&name.namespace);
         match timeout(CALL_TIMEOUT, api.delete(&name.name, &parameters)).await {
             Ok(Err(kube::Error::Api(status))) if status.is_not_found() => {
                 Ok(vec![Update::SecretGone(name.clone(), None)])
             }
-            Ok(Ok(either)) => match either.left() {
-                // A finalizer of somebody else keeps it for a while.
-                Some(deleting) => Ok(seen(&deleting)),
-                None => Ok(vec![Update::SecretGone(name.clone(), None)]),
-            },
+            Ok(Ok(either)) => {
+                self.metrics.wrote("delete");
+                match either.left() {
+                    // A finalizer of somebody else keeps it for a while.
+                    Some(deleting) => Ok(seen(&deleting)),
+                    None => Ok(vec![Update::SecretGone(name.clone(), None)]),
+                }
+            }
             Ok(Err(error)) => Err(refused(&format!("deleting Secret {name}"), error)),
             Err(_) => Err(late(&format!("deleting Secret {name}"))),
         }
@@ -152,11 +183,11 @@ impl Cluster {
         {
             return Ok(vec![Update::ForeignSecret(name, now)]);
         }
-        let (previous, digest) = live.as_ref().map(written).unwrap_or_default();
-        if let (Some(live), Some(revision)) = (&live, previous)
-            && is_as_it_should_be(live, write, revision, digest.as_deref())
+        let (previous, found) = live.as_ref().map(written).unwrap_or_default();
+        if let (Some(live), Some((revision, digest))) = (&live, &found)
+            && is_as_it_should_be(live, write, *revision, digest)
         {
-            return Ok(in_force(live, write, revision, None));
+            return Ok(in_force(live, write, *revision, None));
         }
         let revision = Revision::next(previous, now);
         let bytes = document::pack(&GateBundle { revision, ..(*write.bundle).clone() }).map_err(|error| {
@@ -169,8 +200,8 @@ impl Cluster {
         }
         let secret = bundle(live.clone().unwrap_or_default(), write, revision, bytes);
         let secret = match live {
-            None => self.create(&name, &secret).await?,
-            Some(_) => self.replace(&name, secret).await?,
+            None => self.create("bundle", &name, &secret).await?,
+            Some(_) => self.replace("bundle", &name, secret).await?,
         };
         tracing::info!(gate = %write.gate, %revision, keys = write.bundle.keys.len(), bytes = size, "bundle written");
         Ok(in_force(&secret, write, revision, Some((now, size))))
@@ -192,6 +223,7 @@ impl Cluster {
         object.metadata.uid = Some(write.uid.clone());
         object.metadata.resource_version = Some(write.resource_version.clone());
         object.data = json!({ "status": body });
+        self.leads(&what)?;
         let written = match call(&what, api.replace_status(name, &parameters(), &object)).await {
             // Gone meanwhile: the watch will say so.
             Err(WriteError::Transient { what, source }) if is_not_found(&*source) => {
@@ -199,6 +231,7 @@ impl Cluster {
             }
             written => written?,
         };
+        self.metrics.wrote("status");
         Observed::of(&written.metadata, written.data)
             .map_err(|error| WriteError::Bug { what, source: error.into() })
     }
@@ -277,24 +310,25 @@ fn bundle(mut live: Secret, write: &BundleWrite, revision: Revision, bytes: Vec<
     live
 }
 
-/// The revision and the digest of the bundle that a Secret holds, whatever its annotations say.
-/// The revision never goes back, even when one of the two was tampered with.
-fn written(live: &Secret) -> (Option<Revision>, Option<String>) {
+/// The highest revision that a Secret speaks of, so that the next is higher even after one was
+/// tampered with; and revision and digest of the bundle that is really in it.
+fn written(live: &Secret) -> (Option<Revision>, Option<(Revision, String)>) {
     let annotations = live.metadata.annotations.as_ref();
     let annotated = annotations.and_then(|annotations| annotations.get(REVISION_ANNOTATION)?.parse().ok());
     let bytes = live.data.as_ref().and_then(|data| data.get(FILE));
     let bundle = bytes.and_then(|bytes| document::unpack::<GateBundle>(&bytes.0).ok());
     let revision = annotated.map(Revision).max(bundle.as_ref().map(|bundle| bundle.revision));
-    (revision, bundle.and_then(|bundle| bundle.digest().ok()))
+    (revision, bundle.and_then(|bundle| Some((bundle.revision, bundle.digest().ok()?))))
 }
 
-/// Does the live Secret say all that the write would make it say?
-fn is_as_it_should_be(live: &Secret, write: &BundleWrite, revision: Revision, digest: Option<&str>) -> bool {
+/// Does the live Secret, whose bundle has this revision and digest, say all that the write would
+/// make it say?
+fn is_as_it_should_be(live: &Secret, write: &BundleWrite, revision: Revision, digest: &str) -> bool {
     let annotations = live.metadata.annotations.as_ref();
     let says =
         |key: &str, value: &str| annotations.is_some_and(|all| all.get(key).is_some_and(|it| it == value));
-    digest == Some(&write.digest)
-        && says(DIGEST_ANNOTATION, &write.digest)
+    digest == write.digest
+        && says(DIGEST_ANNOTATION, digest)
         && says(REVISION_ANNOTATION, &revision.to_string())
         && precondition::controller(live) == Some(&write.owner.uid)
         && live.data.as_ref().is_some_and(|data| data.len() == 1)

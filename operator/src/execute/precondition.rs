@@ -21,8 +21,8 @@ pub(super) fn credential(live: &Secret, owner: &Owner) -> Whose {
     let annotations = live.metadata.annotations.as_ref();
     let made_for = annotations.and_then(|annotations| annotations.get(FOR_ANNOTATION));
     // Absent: a restore dropped it, and it may be adopted.
-    let owned = controller(live).is_none_or(|uid| uid == owner.uid);
-    if live.type_.as_deref() == Some(CREDENTIAL_TYPE) && made_for == Some(&wanted) && owned {
+    let free = controller(live).is_none_or(|uid| uid == owner.uid);
+    if live.type_.as_deref() == Some(CREDENTIAL_TYPE) && made_for == Some(&wanted) && free {
         Whose::Ours
     } else {
         Whose::Foreign

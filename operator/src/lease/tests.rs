@@ -109,3 +109,13 @@ proptest! {
         prop_assert_eq!(election.leaders(), 1);
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_term_that_is_not_renewed_ends_by_itself() {
+    let tenure = Tenure::from(Instant::now());
+    tokio::time::advance(Duration::from_millis(9_999)).await;
+    assert!(tenure.lasts());
+    tenure.renew(Instant::now());
+    tokio::time::advance(RENEW_DEADLINE).await;
+    assert!(!tenure.lasts());
+}

@@ -5,7 +5,7 @@
 //! values that a plan can report.
 
 use jiff::Timestamp;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, ObjectMeta};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use sidegate_crds::{ApiKey, Gate, Violation, validate};
@@ -56,8 +56,8 @@ pub enum Stored<T> {
     Unparsable {
         /// What the parser says.
         why: String,
-        /// The conditions of its status, as far as these can be read.
-        conditions: Vec<Condition>,
+        /// Its status, as it stands there.
+        status: Value,
     },
 }
 
@@ -148,10 +148,7 @@ impl<T: Lawful> Stored<T> {
         }
         match parsed {
             Ok(object) => Self::Parsed { violations: object.violations(), object, unknown },
-            Err(why) => Self::Unparsable {
-                why: why.to_string(),
-                conditions: serde_json::from_value(status["conditions"].take()).unwrap_or_default(),
-            },
+            Err(why) => Self::Unparsable { why: why.to_string(), status },
         }
     }
 }

@@ -121,12 +121,27 @@ impl World {
                 self.foreign.insert(name, seen_at);
             }
             Update::BundleInForce(gate, in_force) => {
-                affected.extend(self.index.keys_of(&gate).cloned().map(ObjectRef::ApiKey));
+                let before = self.in_force.get(&gate).map(|before| before.tick);
+                affected.extend(self.changed_since(&gate, before).map(ObjectRef::ApiKey));
                 affected.insert(ObjectRef::Gate(gate.clone()));
                 self.in_force.insert(gate, in_force);
             }
         }
         affected.into_iter().collect()
+    }
+
+    /// The keys of a Gate whose change the bundle of `before` did not hold.
+    fn changed_since(&self, gate: &GateName, before: Option<Tick>) -> impl Iterator<Item = ObjectName> {
+        let gate_changed = self.gates.get(gate).map(|known| known.tick) > before;
+        self.index.keys_of(gate).filter(move |name| gate_changed || self.newest(name) > before).cloned()
+    }
+
+    /// The last change of a key, its Secret or its namespace.
+    fn newest(&self, key: &ObjectName) -> Option<Tick> {
+        let (_, wanted) = self.named_by(key);
+        let secret = wanted.and_then(|wanted| self.secrets.get(&wanted)).map(|known| known.tick);
+        let namespace = self.namespaces.get(&key.namespace).map(|known| known.tick);
+        self.api_keys.get(key).map(|known| known.tick).max(secret).max(namespace)
     }
 
     fn gate_seen(&mut self, name: GateName, gate: Observed<Gate>, affected: &mut Affected) {

@@ -71,6 +71,8 @@ struct LineRecorder {
     allows: HashMap<Box<str>, Vec<Allowed>>,
     kinds: usize,
     flushed: Option<i64>,
+    /// What the clock said last.
+    clock: i64,
 }
 
 /// What this worker does about one reason in one second.
@@ -119,6 +121,11 @@ impl Lines {
         window.lines += 1;
         window.lines <= DENIALS
     }
+
+    /// Every reason has all its lines again.
+    fn forget(&self) {
+        self.windows.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
 }
 
 impl Audit for Lines {
@@ -130,6 +137,7 @@ impl Audit for Lines {
             allows: HashMap::new(),
             kinds: 0,
             flushed: None,
+            clock: i64::MIN,
         })
     }
 }
@@ -171,13 +179,21 @@ impl Recorder for LineRecorder {
 
     fn flush(&mut self, now: Timestamp, last: bool) {
         let second = now.as_second();
+        // A clock that was set back begins anew: else nothing would be told until it is there again.
+        let back = second < std::mem::replace(&mut self.clock, second);
+        if back {
+            self.lines.forget();
+        }
         for (word, denied) in &mut self.denials {
-            if last || denied.second < second {
+            if last || back || denied.second < second {
                 denied.tell(&self.lines.out, &self.gate, word);
             }
         }
+        if back {
+            self.denials.clear();
+        }
         let flushed = *self.flushed.get_or_insert(second);
-        if second - flushed >= MINUTE || last {
+        if second - flushed >= MINUTE || back || last {
             self.tell_allowed();
             self.flushed = Some(second);
         }

@@ -11,6 +11,7 @@ use bytes::Bytes;
 use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
 
 use super::pool::Lease;
+use crate::rewrite;
 
 type Polled = Poll<Option<Result<Frame<Bytes>, hyper::Error>>>;
 
@@ -109,10 +110,13 @@ impl HttpBody for AppBody {
     type Error = hyper::Error;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Polled {
-        let frame = ready!(Pin::new(&mut self.body).poll_frame(cx));
-        match &frame {
+        let mut frame = ready!(Pin::new(&mut self.body).poll_frame(cx));
+        match &mut frame {
             None => self.give_back(),
-            Some(Ok(_)) => self.give_back_if_over(),
+            Some(Ok(frame)) => {
+                frame.trailers_mut().map(rewrite::trailers);
+                self.give_back_if_over();
+            }
             Some(Err(_)) => self.lease = None,
         }
         Poll::Ready(frame)

@@ -240,3 +240,75 @@ impl Drop for Task {
         self.0.abort();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        io::Write,
+        net::{Shutdown, TcpListener},
+        thread,
+    };
+
+    use tokio::runtime::LocalRuntime;
+
+    use super::*;
+
+    /// What becomes of a connection that came back, if the app then does this to it. Nothing is
+    /// polled in between, so only the pool itself can have noticed.
+    fn reused_after(app: impl FnOnce(&mut std::net::TcpStream)) -> bool {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        LocalRuntime::new().unwrap().block_on(async {
+            let pool = Pool::new(address.into(), Duration::from_secs(5), Arc::default());
+            let lease = pool.connect().await.unwrap();
+            let (mut stream, _) = listener.accept().unwrap();
+            task::yield_now().await;
+            lease.give_back();
+            app(&mut stream);
+            thread::sleep(Duration::from_millis(20));
+            pool.checkout().await.unwrap().reused()
+        })
+    }
+
+    #[test]
+    fn a_silent_connection_is_used_again_and_no_other() {
+        assert!(reused_after(|_| {}));
+        assert!(!reused_after(|app| app.write_all(b"HTTP/1.1 200 OK\r\n\r\n").unwrap()));
+        assert!(!reused_after(|app| app.shutdown(Shutdown::Write).unwrap()));
+    }
+
+    #[test]
+    fn what_nobody_needed_for_a_while_is_closed() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        LocalRuntime::new().unwrap().block_on(async {
+            let pool = Pool::new(address.into(), Duration::from_secs(5), Arc::default());
+            pool.connect().await.unwrap().give_back();
+            pool.sweep();
+            assert_eq!(pool.idle.borrow().len(), 1);
+            pool.idle.borrow_mut()[0].since -= IDLE;
+            pool.sweep();
+            assert_eq!(pool.idle.borrow().len(), 0);
+        });
+    }
+
+    #[test]
+    fn an_app_that_does_not_take_connections_is_given_up_in_time() {
+        // A full queue: on Linux nobody answers the next one.
+        let listener = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+        listener.bind(&"127.0.0.1:0".parse::<std::net::SocketAddr>().unwrap().into()).unwrap();
+        listener.listen(0).unwrap();
+        let address = listener.local_addr().unwrap().as_socket().unwrap();
+        LocalRuntime::new().unwrap().block_on(async {
+            let pool = Pool::new(address.into(), Duration::from_millis(50), Arc::default());
+            let mut held = Vec::new();
+            for _ in 0..8 {
+                match pool.connect().await {
+                    Ok(lease) => held.push(lease),
+                    Err(error) => return assert!(matches!(error, AppError::ConnectTimeout), "{error}"),
+                }
+            }
+            panic!("the queue took {} connections", held.len());
+        });
+    }
+}

@@ -2,7 +2,7 @@
 
 use std::{net::IpAddr, rc::Rc, time::Instant};
 
-use http::{HeaderName, Method, Response, Version, request::Parts};
+use http::{Method, Response, Version, request::Parts};
 use jiff::Timestamp;
 use sidegate_bundle::{Revision, audit::Decision, denial::Denial};
 
@@ -18,7 +18,7 @@ use crate::{
     verify::Principal,
 };
 
-const REQUEST_ID: HeaderName = HeaderName::from_static("x-sidegate-request-id");
+const BROKEN_BODY: &str = "the request's body is cut short or badly framed";
 
 /// One request. It is recorded once: when its answer begins, or when this is dropped before that.
 pub(super) struct Entry {
@@ -81,7 +81,7 @@ impl Entry {
         // Ours is what the caller speaks with, whatever the app speaks.
         head.version = Version::HTTP_11;
         rewrite::response(&mut head);
-        head.headers.insert(REQUEST_ID, self.id.header().clone());
+        head.headers.insert(rewrite::REQUEST_ID, self.id.header().clone());
         Response::from_parts(head, Body::App(body))
     }
 
@@ -96,6 +96,9 @@ impl Entry {
     /// Our answer to what was let through and came to nothing.
     pub(super) fn give_up(mut self, error: &AppError, index: &Index) -> Response<Body> {
         tracing::debug!(id = %self.id, error = error as &dyn std::error::Error, "no answer of the app");
+        if let AppError::Caller(_) = error {
+            return self.refuse(&Denial::DoubtfulRequest(BROKEN_BODY), Some(index));
+        }
         self.gate.counters.allowed.add();
         self.gate.counters.app_error(error);
         let denial = Denial::AppUnavailable;

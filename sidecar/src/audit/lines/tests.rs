@@ -152,6 +152,34 @@ fn denials_are_a_line_each_up_to_a_hundred_a_second_over_all_workers_and_then_co
 }
 
 #[test]
+fn a_clock_that_is_set_back_silences_nothing() {
+    let (paper, lines, writing) = started();
+    let mut recorder = lines.recorder(&gate());
+    recorder.flush(at(3600), false);
+    for _ in 0..101 {
+        tell(&mut *recorder, 3600, Some("no_rule"), ("", "", "GET"));
+    }
+    tell(&mut *recorder, 3600, None, ("key:team-a.ci", "read", "GET"));
+    recorder.flush(at(0), false);
+    tell(&mut *recorder, 0, Some("no_rule"), ("", "", "GET"));
+    recorder.flush(at(1), false);
+    let told = || {
+        let of = |word: &str| paper.rows().iter().filter(|row| row[1] == word).count();
+        (of("no_rule"), of(""))
+    };
+    // A hundred, how many more there were, and the one after.
+    let expected = (102, 1);
+    for _ in 0..100 {
+        if told() != expected {
+            thread::sleep(Duration::from_millis(10));
+        }
+    }
+    assert_eq!(told(), expected);
+    drop((recorder, lines));
+    assert!(writing.finish(Duration::from_secs(5)));
+}
+
+#[test]
 fn kinds_without_end_are_told_early_and_none_is_lost() {
     let (paper, lines, writing) = started();
     let mut recorder = lines.recorder(&gate());

@@ -57,7 +57,7 @@ impl Backend {
     pub(super) fn echo() -> Self {
         Self::serving(|mut connection, requests| {
             while let Some(received) = connection.head() {
-                let body = connection.body(&received);
+                let Some(body) = connection.body(&received) else { return };
                 requests.fetch_add(1, Ordering::SeqCst);
                 let text = [received.head.as_bytes(), &body].concat();
                 let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", text.len());
@@ -95,26 +95,26 @@ impl Connection {
         Some(Received { head })
     }
 
-    /// Its body, by either framing.
-    pub(super) fn body(&mut self, received: &Received) -> Vec<u8> {
+    /// Its body, by either framing; `None`: the gate closed before its end.
+    pub(super) fn body(&mut self, received: &Received) -> Option<Vec<u8>> {
         let mut body = Vec::new();
         if let Some(length) = received.header("content-length") {
             body.resize(length.parse().unwrap(), 0);
-            self.reader.read_exact(&mut body).unwrap();
+            self.reader.read_exact(&mut body).ok()?;
         } else if received.header("transfer-encoding") == Some("chunked") {
             loop {
                 let mut size = String::new();
-                self.reader.read_line(&mut size).unwrap();
-                let size = usize::from_str_radix(size.trim(), 16).unwrap();
+                self.reader.read_line(&mut size).ok()?;
+                let size = usize::from_str_radix(size.trim(), 16).ok()?;
                 let mut chunk = vec![0; size + 2];
-                self.reader.read_exact(&mut chunk).unwrap();
+                self.reader.read_exact(&mut chunk).ok()?;
                 body.extend(&chunk[..size]);
                 if size == 0 {
                     break;
                 }
             }
         }
-        body
+        Some(body)
     }
 
     pub(super) fn send(&mut self, bytes: &[u8]) -> std::io::Result<()> {
