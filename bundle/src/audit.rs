@@ -14,6 +14,9 @@ use crate::{api_key::KeyId, document::Revision, gate::GateName};
 /// The OCSF class that the event's names are taken from.
 pub const CLASS_UID: u32 = 3002;
 
+/// The most bytes that a line has of any text that a caller chose.
+const MAX_TEXT: usize = 2048;
+
 /// One decision, or several alike.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct AuditEvent<'a> {
@@ -53,7 +56,7 @@ struct Endpoint {
 
 #[derive(Clone, Debug, PartialEq, Serialize)]
 struct HttpRequest<'a> {
-    http_method: &'a str,
+    http_method: Cow<'a, str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     url_path: Option<Cow<'a, str>>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -149,7 +152,7 @@ impl AuditEvent<'_> {
             start_time: None,
             user: None,
             src_endpoint: None,
-            http_request: HttpRequest { http_method: "*", url_path: None, uid: None },
+            http_request: HttpRequest { http_method: "*".into(), url_path: None, uid: None },
             duration: None,
             unmapped: Unmapped { gate: gate.to_string(), rule: None, tenant: None, revision: None },
         }
@@ -182,8 +185,8 @@ impl<'a> From<Decision<'a>> for AuditEvent<'a> {
             user,
             src_endpoint: Some(Endpoint { ip: client }),
             http_request: HttpRequest {
-                http_method: method,
-                url_path: Some(Cow::Borrowed(path)),
+                http_method: cut(method),
+                url_path: Some(cut(path)),
                 uid: Some(Cow::Borrowed(request_id)),
             },
             duration: Some(duration),
@@ -205,11 +208,19 @@ impl<'a> From<Repeated<'a>> for AuditEvent<'a> {
             start_time: Some(first.as_millisecond()),
             user,
             src_endpoint: None,
-            http_request: HttpRequest { http_method: method, url_path: None, uid: None },
+            http_request: HttpRequest { http_method: method.into(), url_path: None, uid: None },
             duration: None,
             unmapped: Unmapped { gate: gate.to_string(), rule: Some(rule), tenant, revision },
         }
     }
+}
+
+fn cut(text: &str) -> Cow<'_, str> {
+    if text.len() <= MAX_TEXT {
+        return text.into();
+    }
+    let end = text.floor_char_boundary(MAX_TEXT);
+    format!("{}…", &text[..end]).into()
 }
 
 fn split(actor: Option<Actor<'_>>) -> (Option<User<'_>>, Option<Cow<'_, str>>) {
@@ -247,6 +258,27 @@ mod tests {
         })
         .to_line();
         insta::assert_snapshot!(line);
+    }
+
+    #[test]
+    fn what_a_caller_chose_is_cut_so_that_it_cannot_fill_the_log() {
+        let gate = GateName::new("dify", "api");
+        let long = "é".repeat(40_000);
+        let line = AuditEvent::from(Decision {
+            time: "2026-01-01T00:00:00Z".parse().unwrap(),
+            gate: &gate,
+            revision: None,
+            rule: None,
+            denied: Some("ambiguous_path"),
+            actor: None,
+            client: "127.0.0.1".parse().unwrap(),
+            method: &long,
+            path: &long,
+            request_id: "r1",
+            duration: 1,
+        })
+        .to_line();
+        assert!(line.contains("é…\"") && line.len() < 2 * MAX_TEXT + 500, "{} bytes", line.len());
     }
 
     #[test]

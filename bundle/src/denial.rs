@@ -6,10 +6,7 @@
 
 use serde::Serialize;
 
-use crate::{
-    gate::{Access, GateBundle},
-    scope::ScopeSet,
-};
+use crate::{gate::GateBundle, scope::ScopeSet};
 
 mod answer;
 
@@ -141,14 +138,6 @@ impl Denial {
             Self::AppUnavailable => Fault::App,
             Self::NoBundle | Self::RuleNotUnderstood => Fault::Gate,
             _ => Fault::Caller,
-        }
-    }
-
-    /// What a rule's access needs of a request that brought no credential.
-    pub fn without_credential(access: &Access) -> Option<Self> {
-        match access {
-            Access::Anonymous => None,
-            Access::Authenticated | Access::Require(_) => Some(Self::MissingCredentials),
         }
     }
 

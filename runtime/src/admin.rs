@@ -4,6 +4,7 @@
 //! reason why it is closed. It must never show a secret, so reasons are words of ours only.
 
 use std::{
+    collections::VecDeque,
     convert::Infallible,
     fmt::{self, Write as _},
     io,
@@ -19,12 +20,16 @@ use hyper::{server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use prometheus_client::{encoding::text, registry::Registry};
 use thiserror::Error;
-use tokio::{net::TcpListener, sync::Semaphore, task::JoinSet};
+use tokio::{
+    net::TcpListener,
+    task::{AbortHandle, JoinSet},
+};
 use tokio_util::sync::CancellationToken;
 
-/// At most so many callers at once; the others wait in the kernel's queue.
+/// At most so many callers at once; for one more the oldest has to go, so that nobody can keep the
+/// kubelet out by never finishing.
 const MAX_CONNECTIONS: usize = 64;
-/// How long a caller may take for a request's head, and between two of them.
+/// How long a caller may take for its request's head.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 /// The pause after an accept that failed.
 const BACK_OFF: Duration = Duration::from_millis(100);
@@ -208,11 +213,10 @@ impl Listening {
 
     /// Answers until `stop` is cancelled. What is being answered then is dropped.
     pub async fn serve(self, stop: CancellationToken) {
-        let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
         let mut connections = JoinSet::new();
+        let mut by_age = VecDeque::new();
         let accept = async {
             loop {
-                let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
                 let stream = match self.listener.accept().await {
                     Ok((stream, _)) => stream,
                     Err(error) => {
@@ -222,8 +226,14 @@ impl Listening {
                     }
                 };
                 while connections.try_join_next().is_some() {}
+                by_age.retain(|connection: &AbortHandle| !connection.is_finished());
+                if by_age.len() >= MAX_CONNECTIONS
+                    && let Some(oldest) = by_age.pop_front()
+                {
+                    oldest.abort();
+                }
                 let admin = self.admin.clone();
-                connections.spawn(async move {
+                by_age.push_back(connections.spawn(async move {
                     let answer = service_fn(move |request| {
                         let answer = admin.answer(&request);
                         async { Ok::<_, Infallible>(answer) }
@@ -231,13 +241,16 @@ impl Listening {
                     let served = http1::Builder::new()
                         .timer(TokioTimer::new())
                         .header_read_timeout(HEAD_TIMEOUT)
+                        // One question each: nobody can put thousands in a row.
+                        .keep_alive(false)
                         .serve_connection(TokioIo::new(stream), answer)
                         .await;
                     if let Err(error) = served {
                         tracing::debug!(%error, "a connection to the admin port ended");
                     }
-                    drop(place);
-                });
+                }));
+                // Whoever has sent its request already is answered before the next one comes in.
+                tokio::task::yield_now().await;
             }
         };
         tokio::select! {

@@ -41,10 +41,6 @@ pub struct Seen<'a> {
 #[derive(Clone, Debug)]
 pub struct Each<F>(pub F);
 
-/// Tells nobody.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Silent;
-
 // === impl Each ===
 
 impl<F: Fn(&Seen<'_>) + Clone + Send + Sync + 'static> Audit for Each<F> {
@@ -57,16 +53,4 @@ impl<F: Fn(&Seen<'_>)> Recorder for Each<F> {
     fn record(&mut self, seen: &Seen<'_>) {
         (self.0)(seen);
     }
-}
-
-// === impl Silent ===
-
-impl Audit for Silent {
-    fn recorder(&self, _gate: &GateName) -> Box<dyn Recorder> {
-        Box::new(Self)
-    }
-}
-
-impl Recorder for Silent {
-    fn record(&mut self, _seen: &Seen<'_>) {}
 }

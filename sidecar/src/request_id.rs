@@ -9,13 +9,13 @@ use http::HeaderValue;
 
 /// 128 random bits as 32 lower-case hexadecimal digits, ready to be a header's value.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RequestId(HeaderValue);
+pub(crate) struct RequestId(HeaderValue);
 
 // === impl RequestId ===
 
 impl RequestId {
     /// The id made of these bits.
-    pub fn new(random: u128) -> Self {
+    pub(crate) fn new(random: u128) -> Self {
         let mut digits = [b'0'; 32];
         let mut rest = random;
         for digit in digits.iter_mut().rev() {
@@ -27,12 +27,12 @@ impl RequestId {
     }
 
     /// The id as text.
-    pub fn as_str(&self) -> &str {
+    pub(crate) fn as_str(&self) -> &str {
         self.0.to_str().unwrap_or("-")
     }
 
     /// The id as a header's value; cloning it copies nothing.
-    pub fn header(&self) -> &HeaderValue {
+    pub(crate) fn header(&self) -> &HeaderValue {
         &self.0
     }
 }

@@ -13,7 +13,7 @@ use crate::{index::Index, request_id::RequestId, rewrite::REQUEST_ID};
 const ALLOW: &str = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
 
 /// The answer to a request that is not let through. Without an index there is no bundle yet.
-pub fn respond(denial: &Denial, index: Option<&Index>, id: &RequestId) -> Response<Bytes> {
+pub(crate) fn respond(denial: &Denial, index: Option<&Index>, id: &RequestId) -> Response<Bytes> {
     let answer = denial.answer(index.map(Index::face));
     let mut response = Response::new(Bytes::from(answer.body(id.as_str())));
     let Answer { status, challenges, retry_after, close, error: _, title: _, detail: _ } = answer;

@@ -14,7 +14,7 @@ use sidegate_bundle::ScopeSet;
 use crate::{authorise::Permit, index::Index, refuse, request_id::RequestId};
 
 /// On every request to the app and on every answer to the caller.
-pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-sidegate-request-id");
+pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-sidegate-request-id");
 
 const SUBJECT: HeaderName = HeaderName::from_static("x-sidegate-subject");
 const TENANT: HeaderName = HeaderName::from_static("x-sidegate-tenant");
@@ -34,7 +34,13 @@ pub(crate) struct Identity {
 }
 
 /// Makes a permitted request what the app receives.
-pub fn rewrite(permit: &Permit, index: &Index, head: &mut request::Parts, peer: IpAddr, id: &RequestId) {
+pub(crate) fn rewrite(
+    permit: &Permit,
+    index: &Index,
+    head: &mut request::Parts,
+    peer: IpAddr,
+    id: &RequestId,
+) {
     head.uri = Uri::from(permit.target().path_and_query().clone());
     head.version = Version::HTTP_11;
     let headers = &mut head.headers;
@@ -71,7 +77,7 @@ pub fn rewrite(permit: &Permit, index: &Index, head: &mut request::Parts, peer: 
 
 /// Makes an answer of the app what the caller receives. The request's id is set by the caller
 /// of this, as on every answer.
-pub fn response(head: &mut response::Parts) {
+pub(crate) fn response(head: &mut response::Parts) {
     if head.headers.contains_key(header::TRANSFER_ENCODING) {
         head.headers.remove(header::CONTENT_LENGTH);
     }

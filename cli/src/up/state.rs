@@ -26,6 +26,8 @@ pub(crate) use projected::Folder;
 
 /// The file that says whose the folder is.
 const LOCK: &str = "lock";
+/// The folders in it.
+const PARTS: [&str; 3] = ["secrets", "objects", "bundles"];
 
 /// The folder of one `up`.
 #[derive(Debug)]
@@ -68,12 +70,12 @@ impl State {
     pub(crate) fn open(root: &Path, fresh: bool) -> Result<Self, StateError> {
         folder(root)?;
         let empty = fs::read_dir(root).is_ok_and(|mut entries| entries.next().is_none());
-        if !empty && !root.join(LOCK).exists() {
+        if !empty && !is_ours(root) {
             return Err(StateError::NotOurs(root.to_owned()));
         }
         let lock = lock(root)?;
         write_file(&root.join(".gitignore"), b"*\n")?;
-        for part in ["secrets", "objects", "bundles"] {
+        for part in PARTS {
             let part = root.join(part);
             if fresh && part.exists() {
                 fs::remove_dir_all(&part).map_err(|source| StateError::io("cannot empty", &part, source))?;
@@ -333,6 +335,13 @@ fn seconds(now: Timestamp) -> Timestamp {
     Timestamp::from_second(now.as_second()).unwrap_or(now)
 }
 
+/// Did an earlier `up` make it? What came with somebody's repository may have links that lead
+/// elsewhere: nothing is written or deleted through them.
+fn is_ours(root: &Path) -> bool {
+    fs::symlink_metadata(root.join(LOCK)).is_ok_and(|lock| lock.is_file())
+        && !PARTS.iter().any(|part| root.join(part).is_symlink())
+}
+
 fn lock(root: &Path) -> Result<File, StateError> {
     let path = root.join(LOCK);
     let failed = |source| StateError::io("cannot lock", &path, source);
@@ -367,12 +376,9 @@ fn folder(path: &Path) -> Result<(), StateError> {
 /// Writes a file beside and renames it: it is there whole or as it was.
 fn write_file(path: &Path, bytes: &[u8]) -> Result<(), StateError> {
     let beside = path.with_extension("new");
-    let written = OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(0o600)
-        .open(&beside)
+    let written = fs::remove_file(&beside)
+        .or_else(missing_is_fine)
+        .and_then(|()| OpenOptions::new().write(true).create_new(true).mode(0o600).open(&beside))
         .and_then(|mut file| file.write_all(bytes))
         .and_then(|()| fs::rename(&beside, path));
     written.map_err(|source| StateError::io("cannot write", path, source))

@@ -82,3 +82,34 @@ async fn callers_that_say_nothing_do_not_keep_others_out_for_good() {
     assert_eq!(waiting.await.unwrap().0, "200");
     stop.cancel();
 }
+
+#[tokio::test]
+async fn a_connection_has_one_answer() {
+    let listening = Admin::new().listen(ANY).await.unwrap();
+    let mut caller = TcpStream::connect(listening.address()).await.unwrap();
+    tokio::spawn(listening.serve(CancellationToken::new()));
+    caller.write_all("GET /livez HTTP/1.1\r\nHost: x\r\n\r\n".repeat(3).as_bytes()).await.unwrap();
+    let mut answers = Vec::new();
+    // The requests that nobody read may end it with a reset.
+    let _ = caller.read_to_end(&mut answers).await;
+    assert_eq!(String::from_utf8(answers).unwrap().matches("HTTP/1.1 200 OK").count(), 1);
+}
+
+#[tokio::test]
+async fn callers_that_never_finish_make_room_for_new_ones() {
+    let admin = Admin::new();
+    let listening = admin.listen(ANY).await.unwrap();
+    let address = listening.address();
+    let stop = CancellationToken::new();
+    tokio::spawn(listening.serve(stop.clone()));
+    let mut stuck = Vec::new();
+    for _ in 0..MAX_CONNECTIONS {
+        let mut caller = TcpStream::connect(address).await.unwrap();
+        caller.write_all(b"GET /metrics HT").await.unwrap();
+        stuck.push(caller);
+    }
+    let answer = tokio::time::timeout(HEAD_TIMEOUT / 2, ask(address, "GET /livez")).await;
+    assert_eq!(answer.unwrap().0, "200");
+    assert_eq!(stuck[0].read(&mut [0]).await.unwrap_or_default(), 0, "the oldest had to go");
+    stop.cancel();
+}

@@ -170,8 +170,11 @@ impl<T: DeserializeOwned + Revisioned + Send + Sync + 'static> Mount<T> {
     fn take(&self, now: Timestamp) -> Result<(), Trouble> {
         let mut bytes = Vec::new();
         File::open(self.file())
-            .and_then(|file| file.take(MAX_FILE).read_to_end(&mut bytes))
+            .and_then(|file| file.take(MAX_FILE + 1).read_to_end(&mut bytes))
             .map_err(Trouble::Io)?;
+        if bytes.len() as u64 > MAX_FILE {
+            return Err(Trouble::Read(ReadError::TooLarge));
+        }
         let bundle: T = document::unpack(&bytes).map_err(Trouble::Read)?;
         if let Some(why) = (self.objection)(&bundle) {
             return Err(Trouble::NotOurs(why));

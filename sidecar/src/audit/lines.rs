@@ -32,8 +32,9 @@ const DENIALS: u32 = 100;
 const QUEUE: usize = 8192;
 /// How long what was allowed is gathered, in seconds.
 const MINUTE: i64 = 60;
-/// So many kinds of allowed requests are gathered at most; then they are told early.
-const MAX_KINDS: usize = 10_000;
+/// So many kinds of allowed requests are gathered at most; then they are told early, and all of
+/// them find room in the queue.
+const MAX_KINDS: usize = QUEUE / 2;
 /// How often it is said that lines were lost, at most.
 const PATIENCE: Duration = Duration::from_secs(1);
 

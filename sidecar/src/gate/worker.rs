@@ -19,12 +19,12 @@ use tokio::{
 
 use super::Shared;
 use crate::{
-    RequestId,
     accept::Accepted,
     audit::{Recorder, Seen},
     forward::Pool,
     index::Index,
     metrics::Counters,
+    request_id::RequestId,
     serve::{self, Drain},
 };
 

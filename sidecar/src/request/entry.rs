@@ -7,12 +7,13 @@ use jiff::Timestamp;
 use sidegate_bundle::{Revision, audit::Decision, denial::Denial};
 
 use crate::{
-    Decided, Permit, RequestId,
+    Decided, Permit,
     audit::Seen,
     decide::decide,
     forward::{AppBody, AppError, Body},
     gate::Worker,
     index::Index,
+    request_id::RequestId,
     respond::respond,
     rewrite,
     verify::Principal,

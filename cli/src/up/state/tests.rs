@@ -52,6 +52,29 @@ fn a_folder_with_something_else_in_it_is_left_alone() {
     assert_eq!(fs::read_to_string(folder.path().join("secrets/mine")).unwrap(), "mine");
 }
 
+/// Such a folder may come with somebody else's repository.
+#[test]
+fn a_folder_whose_links_lead_elsewhere_is_left_alone() {
+    let elsewhere = tempfile::tempdir().unwrap();
+    let precious = elsewhere.path().join("precious");
+    fs::write(&precious, "precious").unwrap();
+    for (link, target) in [("lock", &*precious), ("secrets", elsewhere.path()), ("objects", elsewhere.path())]
+    {
+        let folder = tempfile::tempdir().unwrap();
+        if link != "lock" {
+            fs::write(folder.path().join("lock"), "").unwrap();
+        }
+        std::os::unix::fs::symlink(target, folder.path().join(link)).unwrap();
+        assert!(matches!(State::open(folder.path(), true), Err(StateError::NotOurs(_))), "{link}");
+    }
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("lock"), "").unwrap();
+    std::os::unix::fs::symlink(&precious, folder.path().join(".gitignore.new")).unwrap();
+    State::open(folder.path(), false).unwrap();
+    assert_eq!(fs::read_to_string(&precious).unwrap(), "precious");
+    assert_eq!(fs::read_dir(elsewhere.path()).unwrap().count(), 1);
+}
+
 #[test]
 fn nobody_else_can_look_into_it_and_git_does_not() {
     let parent = tempfile::tempdir().unwrap();

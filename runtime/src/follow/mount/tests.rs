@@ -91,7 +91,8 @@ fn what_is_not_a_newer_bundle_of_ours_changes_nothing_and_says_so() {
     let other =
         pack(&GateBundle { revision: Revision(50), ..GateBundle::closed(GateName::new("shop", "web")) })
             .unwrap();
-    let cases: [(&str, &[u8], &str); 8] = [
+    let giant = vec![0; usize::try_from(MAX_FILE).unwrap() + 1];
+    let cases: [(&str, &[u8], &str); 9] = [
         ("cut short", &bundle(50)[..40], "bundle.json.gz is cut short or damaged"),
         ("empty", b"", "bundle.json.gz is cut short or damaged"),
         ("not gzip", b"{}", "bundle.json.gz is cut short or damaged"),
@@ -104,6 +105,7 @@ fn what_is_not_a_newer_bundle_of_ours_changes_nothing_and_says_so() {
             "bundle.json.gz has revision 18446744073709551615, more than a day ahead of this machine's clock",
         ),
         ("other gate", &other, "bundle.json.gz is for Gate shop/web"),
+        ("giant", &giant, "bundle.json.gz is larger than any bundle"),
     ];
     for (case, bytes, words) in cases {
         let mut volume = Volume::new();

@@ -140,7 +140,7 @@ fn an_address_in_use_is_named() {
         app: backend.address().into(),
         bundles: Newest::new(),
         workers: Workers::start(NonZeroUsize::MIN).unwrap(),
-        audit: Arc::new(crate::audit::Silent),
+        audit: Arc::new(Each(|_: &Seen<'_>| {})),
         metrics: Metrics::new(),
         limits: Limits::default(),
         drain: Duration::ZERO,

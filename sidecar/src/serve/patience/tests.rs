@@ -22,7 +22,7 @@ async fn a_caller_that_takes_its_time_over_the_end_of_an_answer_is_not_idle() {
     drop(busy);
     assert!(timeout(4 * idle, poll_fn(|cx| timer.poll(cx))).await.is_err(), "it was given up");
 
-    std::thread::spawn(move || while caller.read(&mut [0; 1 << 16]).is_ok_and(|read| read > 0) {});
+    std::thread::spawn(move || while caller.read(&mut [0; 4096]).is_ok_and(|read| read > 0) {});
     line.write_all(&piece).await.unwrap();
     line.flush().await.unwrap();
     timeout(10 * idle, poll_fn(|cx| timer.poll(cx))).await.expect("from then on it is idle");
