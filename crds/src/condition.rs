@@ -10,7 +10,7 @@ use schemars::{Schema, SchemaGenerator, json_schema};
 mod finding;
 mod reason;
 
-pub use finding::{Finding, Secret};
+pub use finding::{Finding, NoAccess, Secret};
 pub use reason::{Reason, Status};
 
 /// What a condition is about.

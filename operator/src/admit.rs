@@ -5,7 +5,10 @@
 
 use std::collections::BTreeSet;
 
-use sidegate_bundle::ScopeSet;
+use sidegate_bundle::{
+    GateBundle, ScopeSet,
+    gate::{Access, Rule},
+};
 use sidegate_crds::{
     Gate,
     api_key::ApiKeySpec,
@@ -83,13 +86,30 @@ pub fn grant(
 
 /// What `gate`, in `own`, lets a credential do that asks for this.
 pub fn admit(gate: &Gate, own: &str, asked: Asked<'_>) -> Result<Admitted, Refusal> {
+    by(&gate.spec, &named_by_rules(&gate.spec), own, asked)
+}
+
+/// What a Gate that is not accepted still lets a credential do, with the rules that are in
+/// force; `spec`: its own, if what it says of admission can be relied on.
+pub fn still(spec: Option<&GateSpec>, in_force: &GateBundle, asked: Asked<'_>) -> Result<Admitted, Refusal> {
+    if let Some(spec) = spec {
+        return by(spec, &named_in_force(&in_force.rules), &in_force.gate.namespace, asked);
+    }
+    if !has_tenant(asked) {
+        return Err(Refusal::TenantWithoutLabel);
+    }
+    Ok(Admitted { scopes: asked.scopes.clone(), ..Admitted::default() })
+}
+
+/// What `spec`, of a Gate in `own` whose rules name these scopes, lets a credential do.
+fn by(spec: &GateSpec, named: &ScopeSet, own: &str, asked: Asked<'_>) -> Result<Admitted, Refusal> {
     let same = [Admit { namespaces: refs::NamespaceSelector::default(), ..Admit::default() }];
-    let entries = gate.spec.admit.as_deref().unwrap_or(&same);
+    let entries = spec.admit.as_deref().unwrap_or(&same);
     let matching: Vec<&Admit> = entries.iter().filter(|entry| is_about(entry, own, asked)).collect();
     if matching.is_empty() {
         return Err(Refusal::NotAdmitted);
     }
-    let offered = offered(&gate.spec, &matching);
+    let offered = offered(named, &matching);
     let scopes = asked.scopes.intersection(&offered);
     let refused = asked.scopes.difference(&offered);
     if scopes.is_empty() && !refused.is_empty() {
@@ -114,12 +134,12 @@ fn is_about(entry: &Admit, own: &str, asked: Asked<'_>) -> bool {
 }
 
 /// The scopes of all entries together.
-fn offered(spec: &GateSpec, matching: &[&Admit]) -> ScopeSet {
+fn offered(named: &ScopeSet, matching: &[&Admit]) -> ScopeSet {
     let mut offered = ScopeSet::default();
     for entry in matching {
         match &entry.scopes {
             Some(scopes) => offered.extend(&scope_set(scopes)),
-            None if entry.namespaces.from == refs::From::Same => offered.extend(&named_by_rules(spec)),
+            None if entry.namespaces.from == refs::From::Same => offered.extend(named),
             None => {}
         }
     }
@@ -136,6 +156,18 @@ fn named_by_rules(spec: &GateSpec) -> ScopeSet {
             all
         },
     )
+}
+
+/// All scopes that the rules of a bundle name.
+fn named_in_force(rules: &[Rule]) -> ScopeSet {
+    let mut named = ScopeSet::default();
+    for rule in rules {
+        if let Access::Require(require) = &rule.access {
+            named.extend(&require.scopes);
+            named.extend(&require.any_scopes);
+        }
+    }
+    named
 }
 
 /// May the credential's namespace have its tenant? Its own always, another by label.

@@ -2,5 +2,6 @@
 //! admitted is simply not in it.
 
 mod gate;
+mod keys;
 
-pub use gate::gate;
+pub use gate::{gate, without_new_keys};

@@ -36,6 +36,7 @@ pub fn plan(world: &World, object: &ObjectRef, now: Timestamp, rng: &mut dyn Cry
 /// changed what the plan was made from. What was seen before an error is kept.
 pub async fn carry_out<E: Execute>(
     execute: &E,
+    object: &ObjectRef,
     writes: &[Write],
     status: Option<&StatusWrite>,
     now: Timestamp,
@@ -44,11 +45,26 @@ pub async fn carry_out<E: Execute>(
     for write in writes {
         match execute.write(write, now).await {
             Ok(updates) => seen.extend(updates),
-            Err(error) => return (seen, Err(error)),
+            Err(error) => {
+                match (&error, write) {
+                    (WriteError::Denied { access, .. }, _) => {
+                        seen.push(Update::Denied(object.clone(), access.clone(), now));
+                    }
+                    (WriteError::TooLarge { .. }, Write::Bundle(write)) => {
+                        seen.push(Update::BundleTooLarge(write.gate.clone(), write.bundle.keys.len()));
+                    }
+                    _ => {}
+                }
+                return (seen, Err(error));
+            }
         }
     }
+    let status = status.filter(|_| seen.is_empty());
+    if !writes.is_empty() {
+        seen.push(Update::Allowed(object.clone()));
+    }
     // Updates mean that the object is planned again at once, with what the writes made.
-    if let Some(status) = status.filter(|_| seen.is_empty()) {
+    if let Some(status) = status {
         match execute.status(status, now).await {
             Ok(updates) => seen.extend(updates),
             Err(error) => return (seen, Err(error)),
@@ -91,7 +107,7 @@ pub async fn settle<E: Execute>(
             Some(wake) => settled.wakes.insert(object.clone(), wake),
             None => settled.wakes.remove(&object),
         };
-        let (seen, result) = carry_out(execute, &plan.writes, plan.status.as_ref(), now).await;
+        let (seen, result) = carry_out(execute, &object, &plan.writes, plan.status.as_ref(), now).await;
         for update in plan.observed.into_iter().chain(seen) {
             due.extend(world.apply(update));
         }
@@ -107,3 +123,6 @@ pub async fn settle<E: Execute>(
     }
     settled
 }
+
+#[cfg(test)]
+mod tests;

@@ -57,15 +57,19 @@ pub fn wanted(owner: &ObjectName, spec: &ApiKeySpec) -> ObjectName {
     ObjectName::new(&owner.namespace, spec.secret_name(&owner.name))
 }
 
+/// Who an ApiKey is, at every Gate. A namespace has no dot, so that no two are the same.
+pub fn subject(owner: &ObjectName) -> String {
+    format!("key:{}.{}", owner.namespace, owner.name)
+}
+
 /// What stands under the wanted name.
 pub fn held<'w>(world: &'w World, owner: &ObjectName, meta: &Meta, spec: &ApiKeySpec) -> Held<'w> {
     let wanted = wanted(owner, spec);
-    match world.secret(&wanted) {
-        Some(known) => whose(&known.value, owner, &meta.uid),
-        None => {
-            world.foreign(&wanted).map_or(Held::Nothing, |seen_at| Held::Foreign { seen_at: Some(seen_at) })
-        }
+    // A live read knows better than the metadata: it has seen the type.
+    if let Some(seen_at) = world.foreign(&wanted) {
+        return Held::Foreign { seen_at: Some(seen_at) };
     }
+    world.secret(&wanted).map_or(Held::Nothing, |known| whose(&known.value, owner, &meta.uid))
 }
 
 /// What a Secret with our label is to the ApiKey `owner`.

@@ -3,6 +3,7 @@
 use std::{error::Error as StdError, future::Future};
 
 use jiff::Timestamp;
+use sidegate_crds::condition::NoAccess;
 use thiserror::Error;
 
 use crate::{
@@ -11,7 +12,9 @@ use crate::{
 };
 
 pub mod cluster;
+mod denied;
 mod precondition;
+mod secrets;
 
 /// Something that carries writes out, each under its condition, and says what it saw.
 pub trait Execute: Send + Sync + 'static {
@@ -59,6 +62,27 @@ pub enum WriteError {
         #[source]
         source: BoxError,
     },
+    /// The API server does not let us: a right is missing, a quota is used up, a policy refuses.
+    #[error("{what}")]
+    Denied {
+        /// What was being done.
+        what: String,
+        /// What is denied, and who can change it.
+        access: NoAccess,
+        /// What the API server says.
+        #[source]
+        source: BoxError,
+    },
+    /// A bundle is larger than its Secret may be.
+    #[error("{what}: it has {bytes} bytes, at most {most} fit into its Secret")]
+    TooLarge {
+        /// What was being done.
+        what: String,
+        /// Its size.
+        bytes: usize,
+        /// The most that fits.
+        most: usize,
+    },
     /// It should never have been tried.
     #[error("{what}")]
     Bug {
@@ -94,7 +118,7 @@ impl WriteError {
         match self {
             Self::Transient { .. } => Class::Transient,
             Self::Conflict { .. } => Class::Conflict,
-            Self::User { .. } => Class::User,
+            Self::User { .. } | Self::Denied { .. } | Self::TooLarge { .. } => Class::User,
             Self::Bug { .. } => Class::Bug,
         }
     }

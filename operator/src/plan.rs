@@ -6,12 +6,17 @@
 
 use std::{collections::BTreeMap, fmt, sync::Arc};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use sidegate_bundle::{GateBundle, gate::GateName};
 use sidegate_crds::{api_key::ApiKeyStatus, gate::GateStatus};
 use zeroize::Zeroizing;
 
-use crate::world::{Labels, ObjectName, ObjectRef, Owner, Tick, Update};
+use crate::world::{Denied, Labels, ObjectName, ObjectRef, Owner, Tick, Update, World};
+
+/// How soon what was denied is tried again,
+const TRY_AGAIN: SignedDuration = SignedDuration::from_secs(10);
+/// and how rarely when it has been denied for long.
+const TRY_AGAIN_AT_LAST: SignedDuration = SignedDuration::from_secs(120);
 
 /// What should be done about one object.
 #[derive(Debug, Default)]
@@ -37,6 +42,9 @@ pub enum Write {
     Reshape(Box<Reshape>),
     /// Delete a Secret of ours, if it is still the one that was seen.
     Delete(Delete),
+    /// Write nothing: read which bundle of the Gate stands, since nobody remembers. It must be
+    /// owned by this object, or by none.
+    Recall(GateName, Owner),
     /// Make this the bundle of its Gate: one write, conditional on what a live read found.
     Bundle(BundleWrite),
 }
@@ -139,6 +147,23 @@ impl Plan {
         self.writes.is_empty() && self.status.is_none() && self.observed.is_empty()
     }
 
+    /// If the API server does not let us write for `object`, tries again only after a while: as
+    /// long as it has been so, within limits. Says what is denied, if it is still needed.
+    pub fn hold_back<'w>(
+        &mut self,
+        world: &'w World,
+        object: &ObjectRef,
+        now: Timestamp,
+    ) -> Option<&'w Denied> {
+        let denied = world.denied(object).filter(|_| !self.writes.is_empty())?;
+        let wait = denied.seen_at.duration_since(denied.since).clamp(TRY_AGAIN, TRY_AGAIN_AT_LAST);
+        if let Some(until) = within(denied.seen_at, wait, now) {
+            self.writes.clear();
+            self.wake_at(until);
+        }
+        Some(denied)
+    }
+
     /// Plans again at `at`, or earlier if that is planned already.
     pub fn wake_at(&mut self, at: Timestamp) {
         self.wake = Some(self.wake.map_or(at, |wake| wake.min(at)));
@@ -154,6 +179,7 @@ impl Write {
             Self::Mint(_) => "mint",
             Self::Reshape(_) => "reshape",
             Self::Delete(_) => "delete",
+            Self::Recall(..) => "recall",
             Self::Bundle(_) => "bundle",
         }
     }
@@ -164,6 +190,7 @@ impl Write {
             Self::Mint(secret) => secret.name.clone(),
             Self::Reshape(reshape) => reshape.name.clone(),
             Self::Delete(delete) => delete.name.clone(),
+            Self::Recall(gate, _) => ObjectName::new(&gate.namespace, gate.secret_name()),
             Self::Bundle(bundle) => ObjectName::new(&bundle.gate.namespace, bundle.gate.secret_name()),
         }
     }
@@ -187,6 +214,13 @@ impl fmt::Debug for Plaintext {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Plaintext(…)")
     }
+}
+
+/// The end of a time of `wait` from `since` on, if `now` is in it. A clock that was set back ends
+/// it: nothing waits longer than it was meant to.
+pub fn within(since: Timestamp, wait: SignedDuration, now: Timestamp) -> Option<Timestamp> {
+    let until = since.checked_add(wait).unwrap_or(Timestamp::MAX);
+    (since <= now && now < until).then_some(until)
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 
 use std::{fs, sync::Arc, time::Duration};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use kube::{Client, Config};
 use sidegate_runtime::{admin::Admin, shutdown};
 use tokio::sync::mpsc;
@@ -38,7 +38,7 @@ pub async fn run(args: RunArgs) -> anyhow::Result<()> {
         metrics.leader.set(1);
         let ended = lead(&client, term, &metrics, &stop).await;
         metrics.leader.set(0);
-        if let Some(term) = ended {
+        if let Some(term) = ended? {
             term.release().await;
             break;
         }
@@ -48,26 +48,43 @@ pub async fn run(args: RunArgs) -> anyhow::Result<()> {
 }
 
 /// Leads for one term: everything begins with an empty World. The term comes back if it was
-/// asked to stop and the Lease is still ours.
-async fn lead(client: &Client, mut term: Term, metrics: &Metrics, stop: &CancellationToken) -> Option<Term> {
+/// asked to stop and the Lease is still ours. That a part of it ends by itself is an error: who
+/// leads without seeing or doing anything keeps others from it.
+async fn lead(
+    client: &Client,
+    mut term: Term,
+    metrics: &Metrics,
+    stop: &CancellationToken,
+) -> anyhow::Result<Option<Term>> {
     let lost = CancellationToken::new();
     let (sender, updates) = mpsc::channel(UPDATES);
-    let watches = watch(client, &sender, metrics);
+    let mut watches = watch(client, &sender, metrics);
     let driver = Driver::new(
         Arc::new(Cluster::new(client.clone(), metrics.clone(), term.tenure())),
         updates,
         metrics.clone(),
     );
-    let driving = tokio::spawn(driver.run(stop.clone(), lost.clone()));
-    let held = term.hold(stop).await;
+    let mut driving = tokio::spawn(driver.run(stop.clone(), lost.clone()));
+    let held = tokio::select! {
+        biased;
+        held = term.hold(stop) => held,
+        ended = &mut driving => {
+            ended.context("the driver crashed")?;
+            Held::Stopped
+        }
+        Some(ended) = watches.join_next() => {
+            lost.cancel();
+            ended.context("a watch crashed")?;
+            bail!("a watch ended");
+        }
+    };
     if held == Held::Lost {
         lost.cancel();
     }
-    if let Err(error) = driving.await {
-        tracing::error!(%error, "the driver crashed");
+    if !driving.is_finished() {
+        driving.await.context("the driver crashed")?;
     }
-    drop(watches);
-    (held == Held::Stopped).then_some(term)
+    Ok((held == Held::Stopped).then_some(term))
 }
 
 /// A client whose calls are not repeated behind our back: what is tried again, and when, is

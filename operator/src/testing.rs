@@ -4,7 +4,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt::Write as _,
-    sync::{Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
 };
 
 use jiff::{SignedDuration, Timestamp};
@@ -12,7 +12,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference}
 use rand::{SeedableRng as _, rngs::StdRng};
 use serde_json::{Value, json};
 use sidegate_bundle::{GateBundle, Revision, gate::GateName};
-use sidegate_crds::{ApiKey, Gate};
+use sidegate_crds::{ApiKey, Gate, condition::NoAccess};
 
 use crate::{
     controllers::{Settled, plan, settle},
@@ -20,7 +20,7 @@ use crate::{
     plan::{Plan, Status, StatusWrite, Write},
     world::{
         BUNDLE, DIGEST_ANNOTATION, InForce, KIND_LABEL, Kind, Labels, ObjectName, ObjectRef, Observed,
-        OurSecret, Owner, REVISION_ANNOTATION, Update, World,
+        OurSecret, Owner, REVISION_ANNOTATION, Tick, Update, World,
     },
 };
 
@@ -45,6 +45,9 @@ struct Stored {
     objects: BTreeMap<ObjectRef, Value>,
     secrets: BTreeMap<ObjectName, FakeSecret>,
     journal: Vec<String>,
+    denied: bool,
+    /// With more keys than this a bundle is too large.
+    most_keys: Option<usize>,
 }
 
 #[derive(Clone, Debug)]
@@ -186,6 +189,40 @@ impl Scene {
         let (name, seen) = OurSecret::read(&secret.meta).unwrap();
         drop(stored);
         self.apply(Update::Secret(name, seen));
+    }
+
+    /// Whether the API server lets anybody write Secrets.
+    pub(crate) fn deny(&mut self, denied: bool) {
+        self.api.lock().denied = denied;
+    }
+
+    /// How many keys fit into a bundle's Secret.
+    pub(crate) fn room_for(&mut self, keys: usize) {
+        self.api.lock().most_keys = Some(keys);
+    }
+
+    /// Somebody writes other bytes into a bundle's Secret, while nobody looks.
+    pub(crate) fn spoil_bundle(&mut self, text: &str, bytes: &[u8]) {
+        let mut stored = self.api.lock();
+        let secret = stored.secrets.get_mut(&name(text)).unwrap();
+        secret.data.insert("bundle".to_owned(), bytes.to_vec());
+    }
+
+    /// What `kubectl delete` does to an object with a finalizer.
+    pub(crate) fn begin_deletion(&mut self, object: &ObjectRef) {
+        let raw = {
+            let mut stored = self.api.lock();
+            stored.version += 1;
+            let version = stored.version.to_string();
+            let raw = stored.objects.get_mut(object).unwrap();
+            raw["metadata"]["resourceVersion"] = version.into();
+            raw["metadata"]["deletionTimestamp"] = START.into();
+            raw.clone()
+        };
+        self.apply(match object {
+            ObjectRef::Gate(name) => Update::Gate(name.clone(), Observed::read(raw).unwrap().1),
+            ObjectRef::ApiKey(name) => Update::ApiKey(name.clone(), Observed::read(raw).unwrap().1),
+        });
     }
 
     pub(crate) fn after(&mut self, seconds: i64) -> &mut Self {
@@ -341,6 +378,27 @@ fn conflict(what: &str) -> WriteError {
     WriteError::Conflict { what: what.to_owned() }
 }
 
+fn recall(name: &ObjectName, gate: &GateName, owner: &Owner, live: Option<FakeSecret>) -> Vec<Update> {
+    let Some(live) = live else { return vec![Update::SecretGone(name.clone(), None)] };
+    let resource_version = live.meta.resource_version.unwrap();
+    let is_its = live.meta.owner_references.unwrap()[0].uid == owner.uid;
+    let bundle = live.data.get("bundle").and_then(|bytes| serde_json::from_slice::<GateBundle>(bytes).ok());
+    vec![match bundle.filter(|_| is_its) {
+        Some(bundle) => Update::BundleRecalled(
+            gate.clone(),
+            InForce {
+                tick: Tick::default(),
+                revision: bundle.revision,
+                digest: bundle.digest().unwrap(),
+                resource_version,
+                bundle: Arc::new(bundle),
+                written: None,
+            },
+        ),
+        None => Update::BundleBlank(gate.clone()),
+    }]
+}
+
 fn meta(name: &ObjectName, uid: String, labels: Labels, annotations: Labels, owner: &Owner) -> ObjectMeta {
     ObjectMeta {
         name: Some(name.name.clone()),
@@ -365,6 +423,12 @@ impl Execute for FakeApi {
         let name = write.secret();
         let live = stored.secrets.get(&name).cloned();
         let version = stored.version + 1;
+        if stored.denied && !matches!(write, Write::Recall(..)) {
+            stored.journal.push(format!("denied: {} {name}", write.kind()));
+            let access =
+                NoAccess { action: "create secrets".to_owned(), namespace: name.namespace, command: None };
+            return Err(WriteError::Denied { what: "a Secret".to_owned(), access, source: "403".into() });
+        }
         if live.as_ref().is_some_and(|live| !live.ours) {
             stored.journal.push(format!("look {name}: foreign"));
             return Ok(vec![Update::ForeignSecret(name, now)]);
@@ -418,6 +482,11 @@ impl Execute for FakeApi {
                 return Ok(vec![Update::SecretGone(name, None)]);
             }
             Write::Reshape(_) | Write::Delete(_) => return Err(conflict("a Secret")),
+            Write::Recall(gate, owner) => return Ok(recall(&name, gate, owner, live)),
+            Write::Bundle(bundle) if stored.most_keys.is_some_and(|most| bundle.bundle.keys.len() > most) => {
+                stored.journal.push(format!("too large {name}"));
+                return Err(WriteError::TooLarge { what: "a bundle".to_owned(), bytes: 2, most: 1 });
+            }
             Write::Bundle(bundle) => {
                 let annotation = live
                     .as_ref()

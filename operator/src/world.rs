@@ -12,7 +12,7 @@ use std::{
 
 use jiff::Timestamp;
 use sidegate_bundle::{GateBundle, Revision, gate::GateName};
-use sidegate_crds::{ApiKey, Gate};
+use sidegate_crds::{ApiKey, Gate, condition::NoAccess};
 
 mod index;
 mod secret;
@@ -63,6 +63,11 @@ pub struct World {
     /// For each Gate, when anything last changed that its bundle is compiled from.
     inputs: HashMap<GateName, Tick>,
     in_force: HashMap<GateName, InForce>,
+    /// Bundle Secrets, by resourceVersion, in which a live read found nothing to go on from.
+    blank: HashMap<GateName, String>,
+    /// Gates whose bundle did not fit into its Secret, and how many keys it had.
+    full: HashMap<GateName, usize>,
+    denied: HashMap<ObjectRef, Denied>,
     index: Index,
     lists: update::Lists,
 }
@@ -97,6 +102,17 @@ pub struct InForce {
     pub bundle: Arc<GateBundle>,
     /// When it was written, and how many bytes: absent when it was found as it should be.
     pub written: Option<(Timestamp, usize)>,
+}
+
+/// What the API server does not let us do for an object.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Denied {
+    /// What, where, and who can change it.
+    pub access: NoAccess,
+    /// When it was first denied.
+    pub since: Timestamp,
+    /// When it was last denied.
+    pub seen_at: Timestamp,
 }
 
 // === impl ObjectName ===
@@ -226,6 +242,23 @@ impl World {
     /// The bundle of `gate` that is in force, as far as we know.
     pub fn in_force(&self, gate: &GateName) -> Option<&InForce> {
         self.in_force.get(gate)
+    }
+
+    /// Is there a bundle Secret of `gate`, and has nobody looked yet what it says?
+    pub fn is_unread(&self, gate: &GateName) -> bool {
+        let secret = self.secrets.get(&ObjectName::new(&gate.namespace, gate.secret_name()));
+        !self.in_force.contains_key(gate)
+            && secret.is_some_and(|known| self.blank.get(gate) != Some(&known.value.resource_version))
+    }
+
+    /// With how many keys the bundle of `gate` did not fit into its Secret, if that was so.
+    pub fn too_many_keys(&self, gate: &GateName) -> Option<usize> {
+        self.full.get(gate).copied()
+    }
+
+    /// What we may not do for `object`, if that was so when we last tried.
+    pub fn denied(&self, object: &ObjectRef) -> Option<&Denied> {
+        self.denied.get(object)
     }
 }
 

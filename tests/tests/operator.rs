@@ -229,10 +229,16 @@ async fn the_secrets_look_follows_the_spec_and_the_key_stays() -> Result<()> {
 async fn what_is_not_built_yet_is_said_and_nothing_is_made() -> Result<()> {
     let Installed { cluster, .. } = Installation::shared().await?;
     let namespace = cluster.namespace("later").await?;
-    cluster.applied(&gate(&namespace, "api", json!({"ports": [{"port": 8080}], "mode": "Audit"}))).await?;
+    cluster
+        .applied(&gate(
+            &namespace,
+            "api",
+            json!({"ports": [{"port": 8080}], "capture": {"mode": "Takeover"}}),
+        ))
+        .await?;
     let message =
         cluster.condition(["gate", &namespace, "api"], ["Accepted", "False", "NotSupportedYet"]).await?;
-    ensure!(message.contains("spec.mode"), "{message}");
+    ensure!(message.contains("spec.capture.mode"), "{message}");
     let rotated = json!({"grants": [{"gate": "api"}], "rotation": {"interval": "720h"}});
     cluster.applied(&key(&namespace, "ci", rotated)).await?;
     let message =

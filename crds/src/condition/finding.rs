@@ -81,15 +81,8 @@ pub enum Finding {
     },
     /// The Secret is that of an earlier object of the same name, and about to go.
     SecretOfEarlier(Secret),
-    /// The operator lacks a right.
-    NoAccess {
-        /// What it may not do, such as `create secrets`.
-        action: String,
-        /// Where.
-        namespace: String,
-        /// The command with which an admin grants it.
-        command: String,
-    },
+    /// The operator is not let do what the object needs.
+    NoAccess(NoAccess),
     /// A stored object breaks a rule.
     Invalid {
         /// The field, such as `spec.rules[2].match[0].path.value`.
@@ -97,12 +90,20 @@ pub enum Finding {
         /// What to write instead.
         message: String,
     },
-    /// A stored object could not be read at all.
+    /// A stored Gate could not be read at all. Its bundle stays, less what is taken away.
     Unreadable {
         /// What the parser said.
         message: String,
     },
-    /// Fields that this operator does not know.
+    /// A stored credential could not be read at all. Whether it is suspended cannot be read
+    /// either, so that it is let in nowhere.
+    CredentialUnreadable {
+        /// What the parser said.
+        message: String,
+    },
+    /// Fields that this operator does not know. What they restrict it cannot restrict, so nothing
+    /// is made from the object: of a Gate the bundle stays that is in force, of a credential what
+    /// Gates let in, both less what is taken away.
     UnknownField {
         /// Their paths.
         fields: Vec<String>,
@@ -153,6 +154,25 @@ pub enum Finding {
         /// The place of the rule that takes all before it.
         by: usize,
     },
+    /// The Gate lets through what it would deny.
+    Audits,
+    /// A rule asks nothing of any request that comes so far.
+    OpenToAll {
+        /// Its place in `spec.rules`.
+        index: usize,
+    },
+}
+
+/// What the operator is not let do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NoAccess {
+    /// What, such as `create secrets`.
+    pub action: String,
+    /// Where.
+    pub namespace: String,
+    /// The command with which an admin grants it. Absent: no right is missing, but a quota or a
+    /// policy refuses it.
+    pub command: Option<String>,
 }
 
 /// A Secret, by name.
@@ -180,8 +200,10 @@ impl Finding {
             | Self::BundleConflict(_)
             | Self::SecretDamaged { .. }
             | Self::SecretOfEarlier(_) => Reason::SecretConflict,
-            Self::NoAccess { .. } => Reason::NoAccess,
-            Self::Invalid { .. } | Self::Unreadable { .. } => Reason::Invalid,
+            Self::NoAccess(_) => Reason::NoAccess,
+            Self::Invalid { .. } | Self::Unreadable { .. } | Self::CredentialUnreadable { .. } => {
+                Reason::Invalid
+            }
             Self::UnknownField { .. } => Reason::UnknownField,
             Self::NotSupportedYet { .. } => Reason::NotSupportedYet,
             Self::BundleWritten { .. } => Reason::BundleWritten,
@@ -192,6 +214,7 @@ impl Finding {
             Self::Expired { .. } => Reason::Expired,
             Self::NotYetValid { .. } => Reason::NotYetValid,
             Self::RuleShadowed { .. } => Reason::RuleShadowed,
+            Self::Audits | Self::OpenToAll { .. } => Reason::NotEnforced,
         }
     }
 
@@ -209,7 +232,7 @@ impl Finding {
     pub fn blocks_ready(&self) -> bool {
         match self.reason() {
             Reason::PartiallyAccepted => true,
-            Reason::RuleShadowed => false,
+            Reason::RuleShadowed | Reason::NotEnforced => false,
             _ => self.status() != Status::True,
         }
     }
@@ -287,25 +310,37 @@ impl Finding {
             Self::SecretOfEarlier(secret) => format!(
                 "Secret {secret} is that of an earlier object of this name: it is removed within a minute, and a new key is made"
             ),
-            Self::NoAccess { action, namespace, command } => {
+            Self::NoAccess(NoAccess { action, namespace, command: Some(command) }) => {
                 format!(
                     "the operator may not {action} in namespace {namespace}; an admin grants it: {command}"
                 )
             }
-            Self::Invalid { path, message } => format!("{path}: {message}"),
+            Self::NoAccess(NoAccess { action, namespace, command: None }) => {
+                format!(
+                    "the API server does not let the operator {action} in namespace {namespace}: a quota or an \
+                     admission policy refuses it, and the operator's log says which; an admin changes that"
+                )
+            }
+            Self::Invalid { path, message } => format!("{path}: {message}; {STAYS}"),
             Self::Unreadable { message } => {
                 format!(
-                    "the stored object cannot be read: {message}. Apply it again as its reference page says"
+                    "the stored object cannot be read: {message}. Apply it again as its reference page says; {STAYS}"
+                )
+            }
+            Self::CredentialUnreadable { message } => {
+                format!(
+                    "the stored object cannot be read: {message}. Apply it again as its reference page says; \
+                     until then no Gate lets it in"
                 )
             }
             Self::UnknownField { fields } => format!(
-                "this operator does not know {}: upgrade the operator, or remove what it does not know; \
-                 until then what was in force stays",
+                "this operator does not know {}: upgrade the operator, or remove what it does not know; {STAYS}",
                 some(fields)
             ),
             Self::NotSupportedYet { field } => {
                 format!(
-                    "{field} is not supported by this version of Sidegate: remove it, or upgrade when a release supports it"
+                    "{field} is not supported by this version of Sidegate: remove it, or upgrade when a release \
+                     supports it; {STAYS}"
                 )
             }
             Self::BundleWritten { gates: 1 } => "the Gate's bundle holds it".to_owned(),
@@ -328,6 +363,13 @@ impl Finding {
                 )
             }
             Self::NotYetValid { from } => format!("let in from {from} on, as spec.notBefore says"),
+            Self::Audits => "spec.mode is Audit: what would be denied is logged and let through. Set it to \
+                             Enforce when the log shows only what should be denied"
+                .to_owned(),
+            Self::OpenToAll { index } => format!(
+                "spec.rules[{index}] lets every request pass that no rule before it matches: if that is not \
+                 meant, set its allow to Authenticated"
+            ),
             Self::RuleShadowed { index, by } => format!(
                 "spec.rules[{index}] is never reached, since spec.rules[{by}] matches every request: move it up, or remove it"
             ),
@@ -375,19 +417,28 @@ impl Finding {
                 why: "it has no annotation sidegate.dev/versions".to_owned(),
             },
             Self::SecretOfEarlier(secret("ci-key-api-key")),
-            Self::NoAccess {
+            Self::NoAccess(NoAccess {
                 action: "create secrets".to_owned(),
                 namespace: team_a(),
-                command:
+                command: Some(
                     "kubectl -n team-a create rolebinding sidegate-operator --clusterrole=sidegate-operator \
-                          --serviceaccount=sidegate-system:sidegate-operator"
+                     --serviceaccount=sidegate-system:sidegate-operator"
                         .to_owned(),
-            },
+                ),
+            }),
+            Self::NoAccess(NoAccess {
+                action: "create secrets".to_owned(),
+                namespace: team_a(),
+                command: None,
+            }),
             Self::Invalid {
                 path: "spec.rules[2].match[0].path.value".to_owned(),
                 message: crate::law::PATH_NORMAL.message.to_owned(),
             },
             Self::Unreadable { message: "spec.mode: unknown variant `Shadow`".to_owned() },
+            Self::CredentialUnreadable {
+                message: "spec.grants: invalid type: string \"all\", expected a sequence".to_owned(),
+            },
             Self::UnknownField { fields: vec!["spec.rules[0].require.roles".to_owned()] },
             Self::NotSupportedYet { field: "spec.rotation.interval".to_owned() },
             Self::BundleWritten { gates: 1 },
@@ -400,6 +451,8 @@ impl Finding {
             Self::Expired { at: new_year },
             Self::NotYetValid { from: new_year },
             Self::RuleShadowed { index: 2, by: 1 },
+            Self::Audits,
+            Self::OpenToAll { index: 3 },
         ]
     }
 }
@@ -411,6 +464,9 @@ impl fmt::Display for Secret {
         write!(f, "{}/{}", self.namespace, self.name)
     }
 }
+
+/// What is so while an object is not accepted.
+const STAYS: &str = "until then what was in force stays, and keys can still be taken away";
 
 /// At most so many items are named in one message.
 const NAMED: usize = 5;

@@ -64,10 +64,10 @@ reasons! {
     WeakKey: (OnAccepted, Status::False), "The imported key is too short or too regular to be safe.";
     DuplicateKey: (OnAccepted, Status::False), "An older object has the same key id at the same Gate.";
     GateFull: (OnAccepted, Status::False), "The Gate has no room for more credentials.";
-    NoAccess: (OnAccepted, Status::False), "The operator lacks a right that it needs for this object.";
-    Invalid: (OnAccepted, Status::False), "A stored object breaks a rule that the API server would refuse today.";
-    UnknownField: (OnAccepted, Status::False), "The object has fields that this operator does not know; what was in force stays.";
-    NotSupportedYet: (OnAccepted, Status::False), "A field asks for something that this version cannot do yet.";
+    NoAccess: (OnAccepted, Status::False), "The operator lacks a right that it needs for this object, or a quota or policy refuses the write.";
+    Invalid: (OnAccepted, Status::False), "A stored object breaks a rule that the API server would refuse today; what was in force stays, and keys can still be taken away.";
+    UnknownField: (OnAccepted, Status::False), "The object has fields that this operator does not know. Nothing new is made from it; what was in force stays, and keys can still be taken away.";
+    NotSupportedYet: (OnAccepted, Status::False), "A field asks for something that this version cannot do yet; what was in force stays, and keys can still be taken away.";
     Programmed: (OnProgrammed, Status::True), "Every sidecar that was connected has applied the change.";
     BundleWritten: (OnProgrammed, Status::True), "The Gates' bundles hold the change.";
     NoSidecars: (OnProgrammed, Status::True), "The Gates' bundles hold the change, and no sidecar was connected.";

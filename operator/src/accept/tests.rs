@@ -12,7 +12,6 @@ fn says<T>(accepted: &Result<T, Box<Finding>>) -> String {
 fn what_is_not_built_yet_is_named_on_a_gate() {
     for (spec, field) in [
         (json!({"ports": [{"port": 8080}, {"port": 9090, "protocol": "TCP"}]}), "spec.ports[].protocol"),
-        (json!({"mode": "Audit"}), "spec.mode: Audit"),
         (
             json!({"admit": [{"namespaces": {"from": "Same"}, "maxLifetime": "1h"}]}),
             "spec.admit[].maxLifetime",
@@ -24,16 +23,6 @@ fn what_is_not_built_yet_is_named_on_a_gate() {
         (json!({"tokens": {"accept": true}}), "spec.tokens.accept"),
         (json!({"oauth": {"expose": true}}), "spec.oauth.expose"),
         (json!({"rules": [{"require": {"groups": ["sre"]}}]}), "spec.rules[].require.groups"),
-        (json!({"paths": {"encodedSlash": "Pass"}}), "spec.paths.encodedSlash: Pass"),
-        (json!({"paths": {"doubleSlash": "Pass"}}), "spec.paths.doubleSlash: Pass"),
-        (json!({"paths": {"semicolon": "Pass"}}), "spec.paths.semicolon: Pass"),
-        (json!({"methods": {"extra": ["PROPFIND"]}}), "spec.methods.extra"),
-        (json!({"forward": {"identityHeaders": false}}), "spec.forward.identityHeaders: false"),
-        (json!({"forward": {"trustedProxies": ["10.0.0.0/8"]}}), "spec.forward.trustedProxies"),
-        (json!({"forward": {"removeHeaders": ["X-Debug"]}}), "spec.forward.removeHeaders"),
-        (json!({"upstream": {"keepAlive": "Off"}}), "spec.upstream.keepAlive: Off"),
-        (json!({"audit": {"allow": "Each"}}), "spec.audit.allow"),
-        (json!({"audit": {"allow": "None"}}), "spec.audit.allow"),
         (json!({"capture": {"mode": "Takeover"}}), "spec.capture.mode: Takeover"),
         (json!({"capture": {"loopback": "Allow"}}), "spec.capture.loopback: Allow"),
     ] {
@@ -91,7 +80,8 @@ fn what_the_api_server_would_refuse_today_is_refused_with_the_same_words() {
     let observed = testing::gate("dify/api", broken);
     let finding = gate(&observed).unwrap_err();
     let Stored::Parsed { violations, .. } = &observed.stored else { panic!() };
-    assert_eq!(finding.message(), format!("{}: {}", violations[0].path, violations[0].message));
+    let words = format!("{}: {}", violations[0].path, violations[0].message);
+    assert!(finding.message().starts_with(&words), "{}", finding.message());
 }
 
 #[test]

@@ -1,41 +1,95 @@
 //! The gate bundle of one Gate.
 //!
-//! A function of the World alone: without a clock, since times are in the bundle and are
-//! checked at each request, and in an order of its own, so that the same World gives the same
-//! bytes.
+//! A function of the World and of the bundle in force alone: without a clock, since times are in
+//! the bundle and are checked at each request, and in an order of its own, so that the same
+//! World gives the same bytes.
+//!
+//! Of a Gate that is not accepted the bundle in force stays, and so do the keys of an ApiKey that
+//! is not accepted; but what is taken away is taken away there too. Nothing is ever added to
+//! either.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
-use jiff::Timestamp;
 use sidegate_bundle::{
     GateBundle, KeyId,
-    gate::{Access, CredentialType, GateName, Key, KeyPolicy, Match, PathMatch, Requirement, Rule, Standing},
-    record::{State, Version},
+    gate::{
+        Access, AuditAllow, CredentialType, Forward, GateName, KeepAlive, KeyPolicy, Match, Mode, PathMatch,
+        Paths, Requirement, Rule,
+    },
 };
 use sidegate_crds::{
-    ApiKey, Gate,
+    Gate,
     credential::CredentialType as SpecType,
-    gate::{Allow, ApiKeys, GateRule, PathType, Require},
+    gate::{self as spec, Allow, ApiKeys, Doubtful, GateRule, PathType, Require},
 };
 
-use crate::{
-    accept,
-    admit::{self, scope_set},
-    credential,
-    world::{ObjectName, Observed, World},
-};
+use super::keys::{self, Terms};
+use crate::{accept, admit::scope_set, world::World};
 
-/// Compiles the bundle of `name`; `None` if there is no such Gate or it is not accepted.
-pub fn gate(world: &World, name: &GateName) -> Option<GateBundle> {
-    let gate = accept::gate(&world.gate(name)?.value).ok()?;
+/// Compiles the bundle of `name`, which follows `last`, the one in force. `None`: there is no
+/// such Gate, or it is not accepted (or is being deleted) and nothing is in force.
+pub fn gate(world: &World, name: &GateName, last: Option<&GateBundle>) -> Option<GateBundle> {
+    let observed = &world.gate(name)?.value;
+    let accepted = accept::gate(observed).ok().filter(|_| !observed.meta.deleting);
+    let (mut bundle, terms) = match accepted {
+        Some(gate) => (open(name, gate), Terms::Accepted),
+        None => (last?.clone(), Terms::still(observed, last?)),
+    };
+    bundle.keys = keys::keys(world, name, terms, last);
+    Some(bundle)
+}
+
+/// Leaves those keys in that were in before.
+pub fn without_new_keys(bundle: &mut GateBundle, last: Option<&GateBundle>) {
+    let before: BTreeSet<KeyId> = last.iter().flat_map(|last| &last.keys).map(|key| key.id).collect();
+    bundle.keys.retain(|key| before.contains(&key.id));
+}
+
+/// What an accepted Gate says of itself; without keys.
+fn open(name: &GateName, gate: &Gate) -> GateBundle {
     let mut bundle = GateBundle::closed(name.clone());
     if let Some(url) = &gate.spec.public_url {
         bundle.realm.clone_from(url);
     }
     bundle.api_keys = key_policy(gate.spec.api_keys.as_ref());
-    bundle.rules = rules(gate);
-    bundle.keys = keys(world, name);
-    Some(bundle)
+    bundle.mode = match gate.spec.mode.unwrap_or_default() {
+        spec::Mode::Enforce => Mode::Enforce,
+        spec::Mode::Audit => Mode::Audit,
+    };
+    bundle.paths = gate.spec.paths.as_ref().map(paths).unwrap_or_default();
+    bundle.methods = gate.spec.methods.as_ref().map(|methods| methods.extra.clone()).unwrap_or_default();
+    bundle.forward = gate.spec.forward.as_ref().map(forward).unwrap_or_default();
+    bundle.keep_alive = match gate.spec.upstream.as_ref().and_then(|upstream| upstream.keep_alive) {
+        None | Some(spec::KeepAlive::Auto) => KeepAlive::Auto,
+        Some(spec::KeepAlive::Off) => KeepAlive::Off,
+    };
+    bundle.audit_allow = match gate.spec.audit.as_ref().and_then(|audit| audit.allow) {
+        None | Some(spec::AuditAllow::Aggregated) => AuditAllow::Aggregated,
+        Some(spec::AuditAllow::Each) => AuditAllow::Each,
+        Some(spec::AuditAllow::None) => AuditAllow::None,
+    };
+    let needs = bundle.features();
+    bundle.rules = rules(gate).map(|rule| Rule { needs: needs.clone(), ..rule }).collect();
+    bundle
+}
+
+fn paths(spec: &spec::Paths) -> Paths {
+    let passes = |doubtful: Option<Doubtful>| doubtful == Some(Doubtful::Pass);
+    let spec::Paths { encoded_slash, double_slash, semicolon } = spec;
+    Paths {
+        encoded_slash: passes(*encoded_slash),
+        double_slash: passes(*double_slash),
+        semicolon: passes(*semicolon),
+    }
+}
+
+fn forward(spec: &spec::Forward) -> Forward {
+    let spec::Forward { identity_headers, trusted_proxies, remove_headers } = spec;
+    Forward {
+        identity_headers: identity_headers.unwrap_or(true),
+        trusted_proxies: trusted_proxies.clone(),
+        remove_headers: remove_headers.clone(),
+    }
 }
 
 fn key_policy(spec: Option<&ApiKeys>) -> KeyPolicy {
@@ -49,13 +103,10 @@ fn key_policy(spec: Option<&ApiKeys>) -> KeyPolicy {
 }
 
 /// The rules; without any, each valid credential may pass.
-fn rules(gate: &Gate) -> Vec<Rule> {
-    match &gate.spec.rules {
-        Some(rules) => rules.iter().map(rule).collect(),
-        None => {
-            vec![Rule { name: None, matches: Vec::new(), access: Access::Authenticated, needs: Vec::new() }]
-        }
-    }
+fn rules(gate: &Gate) -> impl Iterator<Item = Rule> {
+    let default = Rule { name: None, matches: Vec::new(), access: Access::Authenticated, needs: Vec::new() };
+    let default = gate.spec.rules.is_none().then_some(default);
+    gate.spec.rules.iter().flatten().map(rule).chain(default)
 }
 
 fn rule(spec: &GateRule) -> Rule {
@@ -84,63 +135,11 @@ fn requirement(require: &Require) -> Requirement {
     }
 }
 
-fn credential_type(kind: SpecType) -> CredentialType {
+pub(super) fn credential_type(kind: SpecType) -> CredentialType {
     match kind {
         SpecType::App => CredentialType::App,
         SpecType::Service => CredentialType::Service,
     }
-}
-
-/// The keys that the Gate admits, each id once: of two credentials with one id the older is in.
-fn keys(world: &World, name: &GateName) -> Vec<Key> {
-    let mut owners: Vec<(&ObjectName, &Observed<ApiKey>)> =
-        world.api_keys_of(name).map(|(key, known)| (key, &known.value)).collect();
-    owners.sort_by_key(|(key, observed)| (observed.meta.created, observed.meta.uid.as_str(), *key));
-    let mut keys: BTreeMap<KeyId, Key> = BTreeMap::new();
-    for (owner, observed) in owners {
-        for key in keys_of(world, name, owner, observed) {
-            keys.entry(key.id).or_insert(key);
-        }
-    }
-    keys.into_values().collect()
-}
-
-/// The versions of one ApiKey that this Gate should know.
-fn keys_of(world: &World, name: &GateName, owner: &ObjectName, observed: &Observed<ApiKey>) -> Vec<Key> {
-    let Some(key) = accept::api_key(observed).ok().filter(|_| !observed.meta.deleting) else {
-        return Vec::new();
-    };
-    let Some(grant) = key.spec.grants.iter().find(|grant| grant.gate_name(&owner.namespace) == *name) else {
-        return Vec::new();
-    };
-    let Ok(admitted) = admit::grant(world, owner, &key.spec, grant) else { return Vec::new() };
-    let Some(record) = credential::record(world, owner, observed) else { return Vec::new() };
-    let key_of = |version: &Version| Key {
-        id: version.id,
-        hash: version.hash,
-        sub: format!("key:{}.{}", owner.namespace, owner.name),
-        tenant: key.spec.tenant(&owner.namespace),
-        kind: credential_type(key.spec.credential_type()),
-        scopes: admitted.scopes.clone(),
-        nbf: key.spec.not_before.max(version.not_before).map(not_earlier),
-        exp: key.spec.expires_at.into_iter().chain(version.expires_at).min().map(Timestamp::as_second),
-        owner: key.spec.owner.clone(),
-        standing: if version.state == State::Revoked {
-            Standing::Revoked
-        } else if key.spec.suspended() {
-            Standing::Suspended
-        } else {
-            Standing::Good
-        },
-    };
-    let known = |version: &&Version| version.state.is_live() || version.state == State::Revoked;
-    record.versions.iter().filter(known).map(key_of).collect()
-}
-
-/// The first whole second that is not before `time`: bundles count in seconds, and a key is
-/// never taken early.
-fn not_earlier(time: Timestamp) -> i64 {
-    time.as_second() + i64::from(time.subsec_nanosecond() > 0)
 }
 
 #[cfg(test)]

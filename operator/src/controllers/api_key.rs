@@ -7,7 +7,7 @@ use crate::{
     accept,
     credential::{self, status::Judged},
     plan::Plan,
-    world::{ObjectName, World},
+    world::{ObjectName, ObjectRef, World},
 };
 
 /// What should be done about the ApiKey `name`. Times and suspension are in bundles: they never
@@ -23,7 +23,8 @@ pub(super) fn plan(world: &World, name: &ObjectName, now: Timestamp, rng: &mut d
         Ok(key) => credential::plan_secret(world, name, observed, &key.spec, judged.any_admitted(), now, rng),
         Err(_) => Plan::default(),
     };
-    let (status, wake) = credential::status::status(world, name, known, &judged, now);
+    let denied = plan.hold_back(world, &ObjectRef::ApiKey(name.clone()), now);
+    let (status, wake) = credential::status::status(world, name, known, &judged, denied, now);
     plan.status = status;
     if let Some(wake) = wake {
         plan.wake_at(wake);

@@ -1,7 +1,13 @@
 //! Drives the World: takes updates in, plans what is due, carries plans out at a bounded number
 //! at once. It owns the World, so that every plan is made from one consistent view.
 
-use std::{collections::HashMap, future::pending, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    future::pending,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+    time::Duration,
+};
 
 use jiff::Timestamp;
 use rand::RngExt as _;
@@ -103,8 +109,15 @@ impl<E: Execute> Driver<E> {
     }
 
     fn plan(&mut self, object: ObjectRef, now: Timestamp) {
-        let plan = plan(&self.world, &object, now, &mut rand::rng());
         self.metrics.planned(&object);
+        // A plan only reads the World: one that panics leaves it whole, and stops nobody else.
+        let planned = catch_unwind(AssertUnwindSafe(|| plan(&self.world, &object, now, &mut rand::rng())));
+        let Ok(plan) = planned else {
+            self.metrics.failed(Class::Bug);
+            tracing::error!(%object, "planning crashed: this is a bug");
+            self.queue.done(&object, Some(Class::Bug), now, 1.0);
+            return;
+        };
         if let Some(wake) = plan.wake {
             self.queue.push(&object, wake);
         }
@@ -121,7 +134,7 @@ impl<E: Execute> Driver<E> {
             for write in &plan.writes {
                 tracing::debug!(%object, write = write.kind(), secret = %write.secret(), "writing");
             }
-            let (seen, result) = carry_out(&*execute, &plan.writes, plan.status.as_ref(), now).await;
+            let (seen, result) = carry_out(&*execute, &object, &plan.writes, plan.status.as_ref(), now).await;
             (object, seen, result)
         });
         self.under_way.insert(task.id(), planned);

@@ -7,13 +7,13 @@ use sidegate_bundle::{GateBundle, Revision, gate::GateName};
 use sidegate_crds::{
     Gate,
     condition::{self, ConditionType, Finding, Secret},
-    gate::GateStatus,
+    gate::{Allow, GateRule, GateStatus, Match, Mode, PathMatch, PathType},
 };
 
 use crate::{
     accept, compile,
     credential::LOOK_AGAIN,
-    plan::{BundleWrite, Plan, Status, StatusWrite, Write},
+    plan::{BundleWrite, Plan, Status, StatusWrite, Write, within},
     world::{
         InForce, Meta, ObjectName, ObjectRef, Observed, OurSecret, Owner, SecretKind, Stored, Update, World,
     },
@@ -26,33 +26,42 @@ const TAKEN_AWAY_WITHIN: SignedDuration = SignedDuration::from_millis(250);
 /// How fast one bundle may grow etcd, in bytes a second: etcd keeps every version.
 const BYTES_A_SECOND: u64 = 256 << 10;
 
-/// What should be done about the Gate `name`. One that is not accepted keeps its last bundle.
+/// What should be done about the Gate `name`. One that is not accepted keeps its last bundle, less
+/// what is taken away; so does one that somebody's finalizer keeps from being deleted.
 pub(super) fn plan(world: &World, name: &GateName, now: Timestamp) -> Plan {
     let Some(known) = world.gate(name) else { return Plan::default() };
     let observed = &known.value;
-    if observed.meta.deleting {
+    let secret = ObjectName::new(&name.namespace, name.secret_name());
+    // The Secret of a Gate that is being deleted goes with it, and is not made again.
+    if observed.meta.deleting && world.secret(&secret).is_none_or(|known| known.value.deleting) {
         return Plan::default();
     }
-    let secret = ObjectName::new(&name.namespace, name.secret_name());
-    if let Err(finding) = accept::gate(observed) {
-        let status = status(world, name, observed, &secret, Some(&finding), now);
-        return Plan { status, ..Plan::default() };
-    }
     let mut plan = plan_bundle(world, name, &observed.meta, &secret, now);
-    let conflict = world.foreign(&secret).map(|_| Finding::BundleConflict(to_secret(&secret)));
-    plan.status = status(world, name, observed, &secret, conflict.as_ref(), now);
+    let denied = plan.hold_back(world, &ObjectRef::Gate(name.clone()), now);
+    if observed.meta.deleting {
+        return plan;
+    }
+    let problem = accept::gate(observed).err().map(|finding| *finding);
+    let problem = problem
+        .or_else(|| world.foreign(&secret).map(|_| Finding::BundleConflict(to_secret(&secret))))
+        .or_else(|| denied.map(|denied| Finding::NoAccess(denied.access.clone())));
+    plan.status = status(world, name, observed, &secret, problem.as_ref(), now);
     plan
 }
 
-/// What should be done about the bundle of an accepted Gate.
+/// What should be done about the bundle of a Gate.
 fn plan_bundle(world: &World, name: &GateName, meta: &Meta, secret: &ObjectName, now: Timestamp) -> Plan {
     let mut plan = Plan::default();
-    if let Some(seen_at) = world.foreign(secret)
-        && now < seen_at + LOOK_AGAIN
-    {
-        plan.wake_at(seen_at + LOOK_AGAIN);
+    let this = ObjectRef::Gate(name.clone());
+    if let Some(until) = world.foreign(secret).and_then(|seen_at| within(seen_at, LOOK_AGAIN, now)) {
+        plan.wake_at(until);
         return plan;
     }
+    if world.is_unread(name) {
+        plan.writes.push(Write::Recall(name.clone(), Owner::of(&this, &meta.uid)));
+        return plan;
+    }
+    let last = world.in_force(name).map(|in_force| &*in_force.bundle);
     let tick = world.inputs_of(name);
     let in_force = world
         .in_force(name)
@@ -61,14 +70,16 @@ fn plan_bundle(world: &World, name: &GateName, meta: &Meta, secret: &ObjectName,
         if in_force.tick >= tick {
             return plan;
         }
-        if let Some((written, _)) = in_force.written
-            && now < written + SHORTEST
-        {
-            plan.wake_at(written + SHORTEST);
+        if let Some(until) = in_force.written.and_then(|(written, _)| within(written, SHORTEST, now)) {
+            plan.wake_at(until);
             return plan;
         }
     }
-    let Some(bundle) = compile::gate(world, name) else { return plan };
+    let Some(mut bundle) = compile::gate(world, name, last) else { return plan };
+    if world.too_many_keys(name).is_some_and(|most| bundle.keys.len() >= most) {
+        // No room for what is new must not keep in what is taken away.
+        compile::without_new_keys(&mut bundle, last);
+    }
     let digest = match bundle.digest() {
         Ok(digest) => digest,
         Err(error) => {
@@ -82,15 +93,14 @@ fn plan_bundle(world: &World, name: &GateName, meta: &Meta, secret: &ObjectName,
             plan.observed.push(Update::BundleInForce(name.clone(), same));
             return plan;
         }
-        let due = due(in_force, &bundle);
-        if now < due {
-            plan.wake_at(due);
+        if let Some(until) = waits(in_force, &bundle, now) {
+            plan.wake_at(until);
             return plan;
         }
     }
     plan.writes.push(Write::Bundle(BundleWrite {
         gate: name.clone(),
-        owner: Owner::of(&ObjectRef::Gate(name.clone()), &meta.uid),
+        owner: Owner::of(&this, &meta.uid),
         bundle: Arc::new(bundle),
         digest,
         tick,
@@ -104,14 +114,14 @@ fn is_intact(secret: &OurSecret, in_force: &InForce, meta: &Meta) -> bool {
         && secret.owner.as_ref().is_some_and(|owner| owner.uid == meta.uid)
 }
 
-/// When the bundle that follows `in_force` may be written. What takes away does not wait for
-/// the size of the bundle.
-fn due(in_force: &InForce, next: &GateBundle) -> Timestamp {
-    let Some((written, bytes)) = in_force.written else { return Timestamp::MIN };
+/// Until when the bundle that follows `in_force` has to wait, if it has to. What takes away does
+/// not wait for the size of the bundle.
+fn waits(in_force: &InForce, next: &GateBundle, now: Timestamp) -> Option<Timestamp> {
+    let (written, bytes) = in_force.written?;
     let millis = (bytes as u64).saturating_mul(1000) / BYTES_A_SECOND;
     let growth = SignedDuration::from_millis(i64::try_from(millis).unwrap_or(i64::MAX)).max(SHORTEST);
     let wait = if only_adds(&in_force.bundle, next) { growth } else { growth.min(TAKEN_AWAY_WITHIN) };
-    written.checked_add(wait).unwrap_or(Timestamp::MAX)
+    within(written, wait, now)
 }
 
 /// Is everything that `before` says still said by `after`?
@@ -173,6 +183,14 @@ fn status(
             condition::remove(conditions, ConditionType::RuleShadowed);
         }
     }
+    match gate.and_then(|gate| not_enforced(gate)) {
+        Some(finding) => {
+            condition::set(conditions, finding.condition(), generation, now);
+        }
+        None => {
+            condition::remove(conditions, ConditionType::NotEnforced);
+        }
+    }
 
     // In a burst of changes the revision alone is told once, at its end.
     let behind = problem.is_none()
@@ -195,6 +213,23 @@ fn shadowed(gate: &Gate) -> Option<Finding> {
     let rules = gate.spec.rules.as_deref()?;
     let by = rules.iter().position(|rule| rule.matches.as_ref().is_none_or(Vec::is_empty))?;
     (by + 1 < rules.len()).then_some(Finding::RuleShadowed { index: by + 1, by })
+}
+
+/// Why requests pass that nothing was asked of, if they do.
+fn not_enforced(gate: &Gate) -> Option<Finding> {
+    if gate.spec.mode == Some(Mode::Audit) {
+        return Some(Finding::Audits);
+    }
+    let is_root = |path: &PathMatch| path.kind == PathType::PathPrefix && path.value == "/";
+    let is_all = |entry: &Match| {
+        entry.path.as_ref().is_none_or(is_root) && entry.methods.as_ref().is_none_or(Vec::is_empty)
+    };
+    let takes_all = |rule: &GateRule| {
+        rule.matches.as_deref().is_none_or(|entries| entries.is_empty() || entries.iter().any(is_all))
+    };
+    let rules = gate.spec.rules.as_deref()?;
+    let index = rules.iter().position(takes_all)?;
+    (rules[index].allow == Some(Allow::Anonymous)).then_some(Finding::OpenToAll { index })
 }
 
 fn to_secret(name: &ObjectName) -> Secret {

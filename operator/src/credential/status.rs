@@ -20,8 +20,9 @@ use super::{Held, held, wanted};
 use crate::{
     accept,
     admit::{self, Admitted, Refusal, scope_set},
+    credential,
     plan::{Status, StatusWrite},
-    world::{Known, ObjectName, ObjectRef, Observed, Stored, World},
+    world::{Denied, Known, ObjectName, ObjectRef, Observed, Stored, World},
 };
 
 /// What became of an ApiKey's grants.
@@ -132,11 +133,13 @@ fn judge(
 }
 
 /// The status of an ApiKey, if it is not what it should be, and when it changes by itself.
+/// `denied`: what it needs and the API server does not let us do.
 pub fn status(
     world: &World,
     owner: &ObjectName,
     known: &Known<Observed<ApiKey>>,
     judged: &Judged,
+    denied: Option<&Denied>,
     now: Timestamp,
 ) -> (Option<StatusWrite>, Option<Timestamp>) {
     let observed = &known.value;
@@ -161,6 +164,7 @@ pub fn status(
     let findings = Findings {
         accepted: about_secret(owner, spec, &held)
             .filter(|_| judged.any_admitted())
+            .or_else(|| denied.map(|denied| Finding::NoAccess(denied.access.clone())))
             .unwrap_or_else(|| judged.accepted()),
         times: spec.and_then(|spec| about_times(spec, &held, now)),
         programmed: programmed(&after.gates),
@@ -320,21 +324,28 @@ fn standings(
             && before.gates.iter().any(|old| {
                 old.programmed && old.namespace == namespace && old.gate == gate && old.scopes == scopes
             });
-        let programmed = accepted && (latched || holds(world, owner, known, &grant.gate, held));
+        let holds = || {
+            grant.admitted.as_ref().is_ok_and(|it| holds(world, owner, known, &grant.gate, held, &it.scopes))
+        };
+        let programmed = accepted && (latched || holds());
         GateStanding { gate, namespace, accepted, programmed, reason: reason.as_str().to_owned(), scopes }
     };
     judged.grants.iter().map(standing).collect()
 }
 
-/// Does the bundle of `gate` hold all that is known of this key?
+/// Does the bundle of `gate` hold all that is known of this key, and let its current version in
+/// with these scopes? A Gate that is not accepted takes in nothing new, whatever has been
+/// compiled since.
 fn holds(
     world: &World,
     owner: &ObjectName,
     known: &Known<Observed<ApiKey>>,
     gate: &GateName,
     held: &Held<'_>,
+    scopes: &ScopeSet,
 ) -> bool {
-    let Held::Ours { .. } = held else { return false };
+    let Held::Ours { record, .. } = held else { return false };
+    let (Some(current), Some(in_force)) = (record.current(), world.in_force(gate)) else { return false };
     let secret = known.value.live().and_then(|key| world.secret(&wanted(owner, &key.spec)));
     let newest = [
         Some(known.tick),
@@ -343,7 +354,12 @@ fn holds(
         world.gate(gate).map(|gate| gate.tick),
     ];
     let newest = newest.into_iter().flatten().max().unwrap_or_default();
-    world.in_force(gate).is_some_and(|in_force| in_force.tick >= newest)
+    let keys = &in_force.bundle.keys;
+    let listed = keys.binary_search_by(|key| key.id.cmp(&current.id)).is_ok_and(|at| {
+        let key = &keys[at];
+        key.hash == current.hash && key.scopes == *scopes && key.sub == credential::subject(owner)
+    });
+    in_force.tick >= newest && listed
 }
 
 fn programmed(gates: &[GateStanding]) -> Finding {

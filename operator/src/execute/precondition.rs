@@ -4,7 +4,7 @@
 use k8s_openapi::api::core::v1::Secret;
 use sidegate_bundle::{gate::SECRET_TYPE as BUNDLE_TYPE, record::FOR_ANNOTATION};
 
-use crate::world::{BUNDLE, CREDENTIAL_TYPE, KIND_LABEL, Owner};
+use crate::world::{CREDENTIAL_TYPE, Owner};
 
 /// Whose a live Secret is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,23 +22,19 @@ pub(super) fn credential(live: &Secret, owner: &Owner) -> Whose {
     let made_for = annotations.and_then(|annotations| annotations.get(FOR_ANNOTATION));
     // Absent: a restore dropped it, and it may be adopted.
     let free = controller(live).is_none_or(|uid| uid == owner.uid);
-    if live.type_.as_deref() == Some(CREDENTIAL_TYPE) && made_for == Some(&wanted) && free {
-        Whose::Ours
-    } else {
-        Whose::Foreign
-    }
+    if is_credential(live) && made_for == Some(&wanted) && free { Whose::Ours } else { Whose::Foreign }
+}
+
+/// May a Secret be ours for some credential? Its type is the one thing that metadata do not show
+/// and that nobody can change.
+pub(super) fn is_credential(live: &Secret) -> bool {
+    live.type_.as_deref() == Some(CREDENTIAL_TYPE)
 }
 
 /// Whose a Secret is that stands where a bundle should. One of an earlier Gate of the same name
-/// is ours as well: its revisions go on.
+/// is ours as well: its revisions go on. Its label is put right like all else.
 pub(super) fn bundle(live: &Secret) -> Whose {
-    let labels = live.metadata.labels.as_ref();
-    let label = labels.and_then(|labels| labels.get(KIND_LABEL));
-    if live.type_.as_deref() == Some(BUNDLE_TYPE) && label.is_some_and(|label| label == BUNDLE) {
-        Whose::Ours
-    } else {
-        Whose::Foreign
-    }
+    if live.type_.as_deref() == Some(BUNDLE_TYPE) { Whose::Ours } else { Whose::Foreign }
 }
 
 /// Is it still the Secret that was seen, as it was seen?
@@ -59,6 +55,7 @@ mod tests {
     use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
 
     use super::*;
+    use crate::world::KIND_LABEL;
 
     fn owner() -> Owner {
         Owner { kind: "ApiKey".to_owned(), name: "ci".to_owned(), uid: "uid-1".to_owned() }
@@ -103,11 +100,11 @@ mod tests {
     }
 
     #[test]
-    fn a_bundle_is_ours_by_type_and_label_whatever_its_owner() {
+    fn a_bundle_is_ours_by_type_whatever_its_label_and_owner() {
         for (kind, label, whose) in [
             (BUNDLE_TYPE, Some("bundle"), Whose::Ours),
-            (BUNDLE_TYPE, Some("credential"), Whose::Foreign),
-            (BUNDLE_TYPE, None, Whose::Foreign),
+            (BUNDLE_TYPE, Some("credential"), Whose::Ours),
+            (BUNDLE_TYPE, None, Whose::Ours),
             ("Opaque", Some("bundle"), Whose::Foreign),
         ] {
             assert_eq!(bundle(&secret(kind, None, label, Some("earlier"))), whose, "{kind} {label:?}");

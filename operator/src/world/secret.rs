@@ -87,9 +87,7 @@ impl OurSecret {
                 made_for: annotation(FOR_ANNOTATION).and_then(|text| made_for(&name.namespace, text)),
                 record: match annotation(VERSIONS_ANNOTATION) {
                     None => Err(format!("it has no annotation {VERSIONS_ANNOTATION}")),
-                    Some(text) => Record::parse(text).map(Arc::new).map_err(|error| {
-                        format!("its annotation {VERSIONS_ANNOTATION} does not parse: {error}")
-                    }),
+                    Some(text) => record(text).map(Arc::new),
                 },
                 shape: annotation(SHAPE_ANNOTATION).cloned(),
             },
@@ -134,6 +132,21 @@ impl OurSecret {
     pub(super) fn decides_as(&self, other: &Self) -> bool {
         (&self.uid, self.deleting, &self.owner, &self.kind)
             == (&other.uid, other.deleting, &other.owner, &other.kind)
+    }
+}
+
+/// A record with more versions than this is none of ours: whoever may edit a Secret must not be
+/// able to fill a Gate's bundle with it.
+const MAX_VERSIONS: usize = 8;
+
+fn record(text: &str) -> Result<Record, String> {
+    let record = Record::parse(text)
+        .map_err(|error| format!("its annotation {VERSIONS_ANNOTATION} does not parse: {error}"))?;
+    match record.versions.len() {
+        ..=MAX_VERSIONS => Ok(record),
+        more => Err(format!(
+            "its annotation {VERSIONS_ANNOTATION} has {more} versions, at most {MAX_VERSIONS} are ours"
+        )),
     }
 }
 

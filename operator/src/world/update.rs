@@ -8,9 +8,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use kube::core::object::HasSpec;
 use sidegate_bundle::gate::GateName;
-use sidegate_crds::{ApiKey, Gate};
+use sidegate_crds::{ApiKey, Gate, condition::NoAccess};
 
-use super::{InForce, Known, Labels, ObjectName, ObjectRef, Observed, OurSecret, Stored, Tick, World};
+use super::{
+    Denied, InForce, Known, Labels, ObjectName, ObjectRef, Observed, OurSecret, Stored, Tick, World,
+};
 use crate::credential;
 
 /// A kind that is listed and watched.
@@ -53,6 +55,16 @@ pub enum Update {
     ForeignSecret(ObjectName, Timestamp),
     /// A bundle was written, or found to be as it should be.
     BundleInForce(GateName, InForce),
+    /// A live read showed the bundle that stands, of which nothing was known.
+    BundleRecalled(GateName, InForce),
+    /// A live read of the bundle's Secret showed none to go on from.
+    BundleBlank(GateName),
+    /// A bundle with so many keys does not fit into its Secret.
+    BundleTooLarge(GateName, usize),
+    /// The API server does not let us write for this object.
+    Denied(ObjectRef, NoAccess, Timestamp),
+    /// It let us write for this object.
+    Allowed(ObjectRef),
 }
 
 /// Which lists have begun, and which are complete.
@@ -117,14 +129,44 @@ impl World {
             Update::Secret(name, secret) => self.secret_seen(name, secret, &mut affected),
             Update::SecretGone(name, at) => self.secret_gone(&name, at, &mut affected),
             Update::ForeignSecret(name, seen_at) => {
-                self.wanting(&name, &mut affected);
-                self.foreign.insert(name, seen_at);
+                if self.foreign.insert(name.clone(), seen_at).is_none() && self.secrets.contains_key(&name) {
+                    // Until now its metadata were believed.
+                    self.secret_changed(&name, &mut affected);
+                } else {
+                    self.wanting(&name, &mut affected);
+                }
             }
             Update::BundleInForce(gate, in_force) => {
                 let before = self.in_force.get(&gate).map(|before| before.tick);
                 affected.extend(self.changed_since(&gate, before).map(ObjectRef::ApiKey));
                 affected.insert(ObjectRef::Gate(gate.clone()));
                 self.in_force.insert(gate, in_force);
+            }
+            Update::BundleRecalled(gate, in_force) => {
+                affected.insert(ObjectRef::Gate(gate.clone()));
+                self.in_force.entry(gate).or_insert(in_force);
+            }
+            Update::BundleBlank(gate) => {
+                affected.insert(ObjectRef::Gate(gate.clone()));
+                let secret = self.secrets.get(&ObjectName::new(&gate.namespace, gate.secret_name()));
+                if let Some(known) = secret {
+                    self.blank.insert(gate, known.value.resource_version.clone());
+                }
+            }
+            Update::BundleTooLarge(gate, keys) => {
+                if self.full.insert(gate.clone(), keys) != Some(keys) {
+                    affected.insert(ObjectRef::Gate(gate));
+                }
+            }
+            Update::Denied(object, access, seen_at) => {
+                let since = self.denied.get(&object).map_or(seen_at, |before| before.since);
+                self.denied.insert(object.clone(), Denied { access, since, seen_at });
+                affected.insert(object);
+            }
+            Update::Allowed(object) => {
+                if self.denied.remove(&object).is_some() {
+                    affected.insert(object);
+                }
             }
         }
         affected.into_iter().collect()
@@ -152,6 +194,9 @@ impl World {
         affected.insert(ObjectRef::Gate(name.clone()));
         let same = before.filter(|before| same_spec(&before.value, &gate)).map(|before| before.tick);
         let epoch = self.epoch(gate.meta.order, before.map(|before| before.epoch));
+        if before.is_some_and(|before| before.value.meta.uid != gate.meta.uid) {
+            self.forget_bundle(&name);
+        }
         let known = self.known(gate, same, epoch);
         self.gates.insert(name.clone(), known);
         if same.is_none() {
@@ -165,9 +210,25 @@ impl World {
             return;
         }
         self.gates.remove(name);
-        self.in_force.remove(name);
+        self.forget_bundle(name);
+        self.denied.remove(&ObjectRef::Gate(name.clone()));
         self.foreign.remove(&ObjectName::new(&name.namespace, name.secret_name()));
         self.gate_changed(name, affected);
+        self.forget_inputs(name);
+    }
+
+    /// A Gate of the same name has not the bundle of the one before it.
+    fn forget_bundle(&mut self, name: &GateName) {
+        self.in_force.remove(name);
+        self.blank.remove(name);
+        self.full.remove(name);
+    }
+
+    /// Of a Gate that nobody has and nobody names, nothing is kept.
+    fn forget_inputs(&mut self, name: &GateName) {
+        if !self.gates.contains_key(name) && self.index.keys_of(name).next().is_none() {
+            self.inputs.remove(name);
+        }
     }
 
     /// A Gate's own change concerns it and every key that names it.
@@ -203,6 +264,7 @@ impl World {
         }
         affected.insert(ObjectRef::ApiKey(name.clone()));
         self.unlink(name, affected);
+        self.denied.remove(&ObjectRef::ApiKey(name.clone()));
         self.api_keys.remove(name);
     }
 
@@ -210,7 +272,10 @@ impl World {
     fn unlink(&mut self, name: &ObjectName, affected: &mut Affected) {
         let (gates, wanted) = self.named_by(name);
         self.index.unlink_key(name, &gates, wanted.as_ref());
-        self.inputs_changed(gates, affected);
+        self.inputs_changed(gates.clone(), affected);
+        for gate in &gates {
+            self.forget_inputs(gate);
+        }
         if let Some(wanted) = wanted {
             // Who else wants that Secret may have it now.
             self.wanting(&wanted, affected);
@@ -279,7 +344,10 @@ impl World {
         if let Some(owner) = secret.made_for() {
             self.index.link_secret(&name, owner);
         }
-        self.foreign.remove(&name);
+        // What a live read said of a Secret is so as long as it lives: its type cannot be changed.
+        if before.is_none_or(|before| before.value.uid != secret.uid) {
+            self.foreign.remove(&name);
+        }
         let known = self.known(secret, same, epoch);
         self.secrets.insert(name.clone(), known);
         if same.is_none() {
@@ -298,6 +366,7 @@ impl World {
         if let Some(owner) = self.owner_of(name) {
             self.index.unlink_secret(name, &owner);
         }
+        self.foreign.remove(name);
         self.secrets.remove(name);
     }
 

@@ -11,7 +11,7 @@ fn compiled(gate: Value, keys: &[(&str, Value)]) -> sidegate_bundle::GateBundle 
         scene.key(name, spec.clone());
     }
     scene.settle();
-    super::gate(&scene.world, &gate_name("dify/api")).unwrap()
+    super::gate(&scene.world, &gate_name("dify/api"), None).unwrap()
 }
 
 #[test]
@@ -63,6 +63,54 @@ fn every_field_of_a_gate_that_sidecars_read_is_in_its_bundle() {
 }
 
 #[test]
+fn what_a_gate_says_beside_its_rules_is_in_its_bundle() {
+    let bundle = compiled(
+        json!({
+            "mode": "Audit",
+            "paths": {"encodedSlash": "Pass", "doubleSlash": "Refuse", "semicolon": "Pass"},
+            "methods": {"extra": ["PROPFIND"]},
+            "forward": {"identityHeaders": false, "trustedProxies": ["10.0.0.0/8"]},
+            "audit": {"allow": "Each"},
+            "rules": [{"match": [{"methods": ["PROPFIND"]}], "allow": "Anonymous"}],
+        }),
+        &[],
+    );
+    insta::assert_json_snapshot!(bundle);
+}
+
+#[test]
+fn defaults_that_are_written_out_make_the_smallest_bundle() {
+    let written_out = json!({
+        "mode": "Enforce",
+        "paths": {"encodedSlash": "Refuse", "doubleSlash": "Refuse", "semicolon": "Refuse"},
+        "methods": {"extra": []},
+        "forward": {"identityHeaders": true, "trustedProxies": [], "removeHeaders": []},
+        "upstream": {"keepAlive": "Auto"},
+        "audit": {"allow": "Aggregated"},
+    });
+    assert_eq!(compiled(written_out, &[]), compiled(json!({}), &[]));
+}
+
+#[test]
+fn a_rule_that_an_older_sidecar_would_open_is_one_that_it_does_not_read() {
+    for (spec, needs) in [
+        (json!({"forward": {"removeHeaders": ["X-Debug"]}}), &["removeHeaders"][..]),
+        (json!({"upstream": {"keepAlive": "Off"}}), &["keepAliveOff"]),
+        (json!({"mode": "Audit", "paths": {"semicolon": "Pass"}, "audit": {"allow": "None"}}), &[]),
+    ] {
+        let without_rules = compiled(spec.clone(), &[]);
+        assert_eq!(without_rules.rules.len(), 1);
+        assert_eq!(without_rules.rules[0].needs, needs);
+        let mut with_rules = spec;
+        with_rules["rules"] = json!([
+            {"match": [{"path": {"type": "Exact", "value": "/"}}], "allow": "Anonymous"}, {"allow": "Authenticated"}
+        ]);
+        let bundle = compiled(with_rules, &[]);
+        assert!(bundle.rules.len() == 2 && bundle.rules.iter().all(|rule| rule.needs == needs), "{bundle:?}");
+    }
+}
+
+#[test]
 fn a_key_is_its_hash_and_what_it_may_do_here() {
     let spec = json!({
         "grants": [{"gate": "api", "namespace": "dify", "scopes": ["a", "z"]}],
@@ -102,21 +150,6 @@ fn what_is_not_admitted_or_not_accepted_is_not_compiled() {
 }
 
 #[test]
-fn of_two_secrets_with_one_key_id_the_older_object_is_in() {
-    let mut scene = Scene::new();
-    scene.gate("dify/api", json!({}));
-    scene.key("dify/z-older", json!({"grants": [{"gate": "api"}]}));
-    scene.settle();
-    scene.after(1).key("dify/a-newer", json!({"grants": [{"gate": "api"}]}));
-    scene.settle();
-    let record =
-        scene.secret("dify/z-older-api-key").meta.annotations.unwrap()["sidegate.dev/versions"].clone();
-    scene.annotate_secret("dify/a-newer-api-key", "sidegate.dev/versions", Some(&record));
-    let bundle = super::gate(&scene.world, &gate_name("dify/api")).unwrap();
-    assert_eq!(bundle.keys.iter().map(|key| key.sub.as_str()).collect::<Vec<_>>(), ["key:dify.z-older"]);
-}
-
-#[test]
 fn the_same_world_gives_the_same_bytes_in_whatever_order_it_was_observed() {
     let key = |name: &str| (name.to_owned(), json!({"grants": [{"gate": "api", "namespace": "dify"}]}));
     let mut scene = Scene::new();
@@ -125,8 +158,8 @@ fn the_same_world_gives_the_same_bytes_in_whatever_order_it_was_observed() {
         scene.key(&name, spec);
     }
     scene.settle();
-    let before = super::gate(&scene.world, &gate_name("dify/api")).unwrap();
+    let before = super::gate(&scene.world, &gate_name("dify/api"), None).unwrap();
     scene.restart();
-    assert_eq!(super::gate(&scene.world, &gate_name("dify/api")).unwrap(), before);
+    assert_eq!(super::gate(&scene.world, &gate_name("dify/api"), None).unwrap(), before);
     assert!(before.keys.is_sorted_by_key(|key| key.id));
 }

@@ -1,4 +1,4 @@
-use std::fmt::Write as _;
+use std::{collections::BTreeSet, fmt::Write as _};
 
 use serde_json::{Value, json};
 
@@ -103,13 +103,19 @@ fn conditions_in_every_situation() {
             scene.key("team-a/ci-key", spec);
         }),
         ("something of a later version, in both", |scene| {
-            scene.gate("dify/api", json!({"mode": "Audit", "admit": [{"namespaces": {"from": "All"}}]}));
+            scene.gate(
+                "dify/api",
+                json!({"capture": {"mode": "Takeover"}, "admit": [{"namespaces": {"from": "All"}}]}),
+            );
             let mut spec = grant(&[]);
             spec["rotation"] = json!({"interval": "720h"});
             scene.key("team-a/ci-key", spec);
         }),
         ("a Gate that is not accepted, and a good key", |scene| {
-            scene.gate("dify/api", json!({"mode": "Audit", "admit": [{"namespaces": {"from": "All"}}]}));
+            scene.gate(
+                "dify/api",
+                json!({"capture": {"mode": "Takeover"}, "admit": [{"namespaces": {"from": "All"}}]}),
+            );
             scene.key("team-a/ci-key", grant(&[]));
         }),
         ("a field that is not known", |scene| scene.gate("dify/api", json!({"limits": {"rate": 5}}))),
@@ -120,6 +126,11 @@ fn conditions_in_every_situation() {
         ("a stored Gate and a stored key that do not parse", |scene| {
             scene.gate("dify/api", json!({"ports": [{"port": "http"}]}));
             scene.key("team-a/ci-key", json!({"grants": "all"}));
+        }),
+        ("a Gate that audits", |scene| scene.gate("dify/api", json!({"mode": "Audit"}))),
+        ("a Gate that lets everybody through", |scene| {
+            let root = json!([{"path": {"type": "PathPrefix", "value": "/"}}]);
+            scene.gate("dify/api", json!({"rules": [{"match": root, "allow": "Anonymous"}]}));
         }),
         ("a rule that is never reached", |scene| {
             scene.gate("dify/api", json!({"rules": [{"allow": "Authenticated"}, {"allow": "Anonymous"}]}));
@@ -147,21 +158,107 @@ fn conditions_in_every_situation() {
 }
 
 #[test]
-fn a_gate_that_is_not_accepted_keeps_its_last_bundle() {
+fn a_gate_that_is_not_accepted_keeps_its_bundle_less_what_is_taken_away() {
+    for broken in
+        [json!({"limits": 5}), json!({"capture": {"mode": "Takeover"}}), json!({"ports": [{"port": 15821}]})]
+    {
+        for restarts in [false, true] {
+            let mut scene = Scene::new();
+            scene.gate("dify/api", all());
+            scene.key("team-a/ci-key", grant(&["apps:read"]));
+            scene.key("team-a/other", grant(&["apps:read"]));
+            scene.settle();
+            let before = scene.bundle("dify/api");
+            let mut later = all();
+            later.as_object_mut().unwrap().extend(broken.as_object().unwrap().clone());
+            later["publicUrl"] = "https://new.example.com".into();
+            scene.gate("dify/api", later);
+            scene.settle();
+            assert_eq!(scene.bundle("dify/api"), before, "{broken}");
+            if restarts {
+                scene.restart();
+            }
+            scene.delete(&key_ref("team-a/ci-key"));
+            scene.key("team-a/new", grant(&["apps:read"]));
+            scene.after(1).settle();
+            let after = scene.bundle("dify/api");
+            assert!(after.revision > before.revision, "{broken}");
+            let subjects: Vec<_> = after.keys.iter().map(|key| key.sub.as_str()).collect();
+            assert_eq!(subjects, ["key:team-a.other"], "{broken}, restarts: {restarts}");
+            assert_eq!(after.realm, before.realm);
+            let said = scene.conditions(&key_ref("team-a/new"));
+            assert!(said.contains("Programmed=False/WaitingForBundle"), "{said}");
+            scene.gate("dify/api", all());
+            scene.settle();
+            assert_eq!(scene.bundle("dify/api").keys.len(), 2);
+        }
+    }
+}
+
+#[test]
+fn a_gate_that_is_being_deleted_still_takes_away() {
     let mut scene = Scene::new();
     scene.gate("dify/api", all());
     scene.key("team-a/ci-key", grant(&["apps:read"]));
     scene.settle();
-    let before = scene.bundle("dify/api");
-    let mut later = all();
-    later["limits"] = 5.into();
-    scene.gate("dify/api", later);
+    scene.begin_deletion(&gate_ref("dify/api"));
     scene.delete(&key_ref("team-a/ci-key"));
-    scene.settle();
-    assert_eq!(scene.bundle("dify/api"), before);
-    scene.gate("dify/api", all());
-    scene.settle();
+    scene.after(1).settle();
     assert_eq!(scene.bundle("dify/api").keys, []);
+    scene.delete_secret("dify/sidegate-bundle-api");
+    assert!(scene.plan(&gate_ref("dify/api")).is_idle(), "what goes with it is not made again");
+}
+
+#[test]
+fn what_is_denied_for_a_gate_that_is_being_deleted_is_not_tried_without_a_pause() {
+    let mut scene = Scene::new();
+    scene.gate("dify/api", all());
+    scene.key("team-a/ci-key", grant(&["apps:read"]));
+    scene.settle();
+    scene.begin_deletion(&gate_ref("dify/api"));
+    scene.delete(&key_ref("team-a/ci-key"));
+    scene.deny(true);
+    scene.journal();
+    scene.after(1).settle();
+    assert_eq!(scene.journal(), ["denied: bundle dify/sidegate-bundle-api"]);
+}
+
+#[test]
+fn a_bundle_that_cannot_be_read_after_a_restart_is_made_anew_or_left_alone() {
+    for (spec, keys) in [(all(), 1), (json!({"capture": {"mode": "Takeover"}}), 0)] {
+        let mut scene = Scene::new();
+        scene.gate("dify/api", all());
+        scene.key("team-a/ci-key", grant(&["apps:read"]));
+        scene.settle();
+        scene.gate("dify/api", spec);
+        scene.spoil_bundle("dify/sidegate-bundle-api", b"no bundle");
+        scene.restart();
+        scene.settle();
+        let bytes = scene.secret("dify/sidegate-bundle-api").data["bundle"].clone();
+        let now = serde_json::from_slice::<GateBundle>(&bytes).map_or(0, |bundle| bundle.keys.len());
+        assert_eq!(now, keys);
+    }
+}
+
+#[test]
+fn what_is_denied_is_said_tried_again_ever_more_rarely_and_heals() {
+    let mut scene = Scene::new();
+    scene.gate("dify/api", all());
+    scene.deny(true);
+    let wake = scene.settle().wakes[&gate_ref("dify/api")];
+    assert_eq!(wake.to_string(), "2026-01-01T00:00:10Z");
+    let said = scene.conditions(&gate_ref("dify/api"));
+    assert!(said.contains("Accepted=False/NoAccess") && said.contains("Stalled=True/NoAccess"), "{said}");
+    scene.journal();
+    for _ in 0..600 {
+        scene.after(1).settle_all();
+    }
+    let tried = scene.journal().len();
+    assert!((6..=12).contains(&tried), "{tried} attempts in 10 minutes");
+    scene.deny(false);
+    scene.after(120).settle_all();
+    let said = scene.conditions(&gate_ref("dify/api"));
+    assert!(said.contains("Ready=True") && !said.contains("NoAccess"), "{said}");
 }
 
 #[test]
@@ -235,7 +332,11 @@ fn what_takes_away_waits_a_quarter_of_a_second_at_most_and_what_adds_waits_for_i
         (&two, &one, 1, "2026-01-01T00:00:00.05Z"),
     ] {
         let in_force = in_force("2026-01-01T00:00:00Z", bytes, before.clone());
-        assert_eq!(super::due(&in_force, after).to_string(), due, "{bytes} bytes, {} keys", after.keys.len());
+        let at = |time: &str| super::waits(&in_force, after, time.parse().unwrap());
+        let until = at("2026-01-01T00:00:00Z").unwrap();
+        assert_eq!(until.to_string(), due, "{bytes} bytes, {} keys", after.keys.len());
+        assert_eq!(at(due), None);
+        assert_eq!(at("2025-12-31T00:00:00Z"), None, "a clock that was set back keeps nobody waiting");
     }
 }
 
@@ -267,4 +368,34 @@ fn a_change_that_leaves_the_bundle_as_it_is_needs_no_write_and_not_even_a_read()
     assert!(plan.writes.is_empty(), "{plan:?}");
     let [Update::BundleInForce(_, in_force)] = &plan.observed[..] else { panic!("{plan:?}") };
     assert_eq!(in_force.tick, scene.world.inputs_of(&gate_name("dify/api")));
+}
+
+#[test]
+fn a_bundle_that_is_full_takes_nothing_new_in_and_still_takes_away() {
+    let mut scene = Scene::new();
+    scene.room_for(2);
+    scene.gate("dify/api", all());
+    scene.key("team-a/one", grant(&["apps:read"]));
+    scene.key("team-a/two", grant(&["apps:read"]));
+    scene.settle();
+    for name in ["team-a/three", "team-a/four"] {
+        scene.key(name, grant(&["apps:read"]));
+    }
+    scene.after(1).settle();
+    let subjects = |scene: &Scene| -> BTreeSet<String> {
+        scene.bundle("dify/api").keys.into_iter().map(|key| key.sub).collect()
+    };
+    assert_eq!(subjects(&scene), ["key:team-a.one", "key:team-a.two"].map(str::to_owned).into());
+    scene.key("team-a/one", json!({"grants": grant(&["apps:read"])["grants"], "suspended": true}));
+    scene.delete(&key_ref("team-a/two"));
+    scene.after(1).settle();
+    let bundle = scene.bundle("dify/api");
+    assert_eq!(bundle.keys.iter().filter(|key| key.sub == "key:team-a.two").count(), 0);
+    assert!(bundle.keys.iter().any(|key| key.standing == sidegate_bundle::gate::Standing::Suspended));
+    let said = scene.conditions(&key_ref("team-a/four"));
+    assert!(said.contains("Programmed=False/WaitingForBundle"), "{said}");
+    scene.room_for(9);
+    scene.delete(&key_ref("team-a/four"));
+    scene.after(1).settle();
+    assert_eq!(subjects(&scene), ["key:team-a.one", "key:team-a.three"].map(str::to_owned).into());
 }
