@@ -72,6 +72,9 @@ struct Unmapped<'a> {
     tenant: Option<Cow<'a, str>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     revision: Option<Revision>,
+    /// `false`: what was denied was let through all the same.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    enforced: Option<bool>,
 }
 
 /// Who was let in, or known and refused.
@@ -98,6 +101,8 @@ pub struct Decision<'a> {
     pub rule: Option<Cow<'a, str>>,
     /// `None`: allowed.
     pub denied: Option<&'static str>,
+    /// Was the denial carried out? In mode Audit the request went on.
+    pub enforced: bool,
     /// Who, if a known credential was presented.
     pub actor: Option<Actor<'a>>,
     /// The peer's address.
@@ -154,7 +159,13 @@ impl AuditEvent<'_> {
             src_endpoint: None,
             http_request: HttpRequest { http_method: "*".into(), url_path: None, uid: None },
             duration: None,
-            unmapped: Unmapped { gate: gate.to_string(), rule: None, tenant: None, revision: None },
+            unmapped: Unmapped {
+                gate: gate.to_string(),
+                rule: None,
+                tenant: None,
+                revision: None,
+                enforced: None,
+            },
         }
     }
 }
@@ -167,6 +178,7 @@ impl<'a> From<Decision<'a>> for AuditEvent<'a> {
             revision,
             rule,
             denied,
+            enforced,
             actor,
             client,
             method,
@@ -190,7 +202,13 @@ impl<'a> From<Decision<'a>> for AuditEvent<'a> {
                 uid: Some(Cow::Borrowed(request_id)),
             },
             duration: Some(duration),
-            unmapped: Unmapped { gate: gate.to_string(), rule, tenant, revision },
+            unmapped: Unmapped {
+                gate: gate.to_string(),
+                rule,
+                tenant,
+                revision,
+                enforced: (denied.is_some() && !enforced).then_some(false),
+            },
         }
     }
 }
@@ -210,7 +228,7 @@ impl<'a> From<Repeated<'a>> for AuditEvent<'a> {
             src_endpoint: None,
             http_request: HttpRequest { http_method: method.into(), url_path: None, uid: None },
             duration: None,
-            unmapped: Unmapped { gate: gate.to_string(), rule: Some(rule), tenant, revision },
+            unmapped: Unmapped { gate: gate.to_string(), rule: Some(rule), tenant, revision, enforced: None },
         }
     }
 }
@@ -245,6 +263,7 @@ mod tests {
             revision: Some(Revision(42)),
             rule: Some("read".into()),
             denied: Some("insufficient_scope"),
+            enforced: true,
             actor: Some(Actor {
                 subject: "key:team-a.ci".into(),
                 tenant: "ns:team-a".into(),
@@ -261,6 +280,28 @@ mod tests {
     }
 
     #[test]
+    fn a_denial_that_was_not_carried_out_says_so() {
+        let gate = GateName::new("dify", "api");
+        let mut decision = Decision {
+            time: "2026-01-01T00:00:00Z".parse().unwrap(),
+            gate: &gate,
+            revision: Some(Revision(42)),
+            rule: Some("read".into()),
+            denied: Some("missing_credentials"),
+            enforced: false,
+            actor: None,
+            client: "127.0.0.1".parse().unwrap(),
+            method: "GET",
+            path: "/",
+            request_id: "r1",
+            duration: 1,
+        };
+        assert!(AuditEvent::from(decision.clone()).to_line().contains(r#""enforced":false"#));
+        decision.denied = None;
+        assert!(!AuditEvent::from(decision).to_line().contains("enforced"));
+    }
+
+    #[test]
     fn what_a_caller_chose_is_cut_so_that_it_cannot_fill_the_log() {
         let gate = GateName::new("dify", "api");
         let long = "é".repeat(40_000);
@@ -270,6 +311,7 @@ mod tests {
             revision: None,
             rule: None,
             denied: Some("ambiguous_path"),
+            enforced: true,
             actor: None,
             client: "127.0.0.1".parse().unwrap(),
             method: &long,

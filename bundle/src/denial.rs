@@ -48,8 +48,12 @@ pub enum Denial {
     ExpectationFailed,
     /// The request's head is too large.
     HeadTooLarge,
+    /// The request's target alone is too long.
+    TargetTooLong,
     /// The request's head did not arrive in time.
     HeadTimeout,
+    /// Nothing of the request's body arrived for too long.
+    BodyTimeout,
     /// The protected app cannot be reached, or broke off before it answered.
     AppUnavailable,
     /// There is no bundle yet: nothing can be decided.
@@ -126,7 +130,9 @@ impl Denial {
             Self::MethodNotAllowed => "method_not_allowed",
             Self::ExpectationFailed => "expectation_failed",
             Self::HeadTooLarge => "head_too_large",
+            Self::TargetTooLong => "target_too_long",
             Self::HeadTimeout => "head_timeout",
+            Self::BodyTimeout => "body_timeout",
             Self::AppUnavailable => "app_unavailable",
             Self::NoBundle => "no_bundle",
         }

@@ -12,15 +12,24 @@ use crate::{
 };
 
 mod keys;
+mod policy;
 mod rule;
 
 pub use keys::{CredentialType, Key, Standing};
+pub use policy::{AuditAllow, Forward, KeepAlive, Mode, Paths};
 pub use rule::{Access, Match, PathMatch, Requirement, Rule};
+
+use policy::is_default;
 
 /// The name prefix of a gate bundle's Secret.
 pub const SECRET_PREFIX: &str = "sidegate-bundle-";
 /// The type of every bundle's Secret.
 pub const SECRET_TYPE: &str = "sidegate.dev/bundle";
+
+/// The feature of a reader that removes [`Forward::remove_headers`].
+pub const REMOVES_HEADERS: &str = "removeHeaders";
+/// The feature of a reader that heeds [`KeepAlive::Off`].
+pub const KEEP_ALIVE_OFF: &str = "keepAliveOff";
 
 /// Which Gate: printed as `<namespace>/<name>`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -47,6 +56,24 @@ pub struct GateBundle {
     pub realm: String,
     /// Where keys are looked for and how a bad one is answered.
     pub api_keys: KeyPolicy,
+    /// Whether denials are carried out.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub mode: Mode,
+    /// Which doubtful paths pass.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub paths: Paths,
+    /// Methods beside GET, HEAD, POST, PUT, PATCH, DELETE and OPTIONS.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub methods: Vec<String>,
+    /// How a request is handed on.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub forward: Forward,
+    /// Whether connections to the app are used again.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub keep_alive: KeepAlive,
+    /// How allowed requests are told.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub audit_allow: AuditAllow,
     /// First match wins; what matches none is denied.
     pub rules: Vec<Rule>,
     /// Every key that this Gate knows, by id.
@@ -103,9 +130,23 @@ impl GateBundle {
             realm: gate.to_string(),
             gate,
             api_keys: KeyPolicy::default(),
+            mode: Mode::default(),
+            paths: Paths::default(),
+            methods: Vec::new(),
+            forward: Forward::default(),
+            keep_alive: KeepAlive::default(),
+            audit_allow: AuditAllow::default(),
             rules: Vec::new(),
             keys: Vec::new(),
         }
+    }
+
+    /// What a reader must be able to do in order to let anything through by this bundle. Each of
+    /// its rules says so in [`Rule::needs`].
+    pub fn features(&self) -> Vec<String> {
+        let removes = (!self.forward.remove_headers.is_empty()).then_some(REMOVES_HEADERS);
+        let closes = (self.keep_alive == KeepAlive::Off).then_some(KEEP_ALIVE_OFF);
+        removes.into_iter().chain(closes).map(str::to_owned).collect()
     }
 
     /// The SHA-256 of everything but the revision, as hexadecimal digits: two bundles with the

@@ -6,6 +6,7 @@ use std::{fmt, net::SocketAddr, path::PathBuf};
 
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
+use jiff::Timestamp;
 use sidegate_bundle::gate::GateName;
 use sidegate_sidecar::{App, AppAddressError};
 
@@ -28,6 +29,9 @@ pub(crate) enum Command {
     /// Make an API key, or hash one
     #[command(subcommand)]
     Key(KeyCommand),
+    /// Say what something is, and why a request is let through or not
+    #[command(subcommand)]
+    Inspect(InspectCommand),
     /// Print the completion script of a shell
     Completion {
         /// Whose script
@@ -110,6 +114,40 @@ pub(crate) struct MintArgs {
     /// The form of the answer
     #[arg(short, long, value_name = "FORM", default_value = "text")]
     pub(crate) output: MintForm,
+}
+
+/// `sidegate inspect …`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum InspectCommand {
+    /// Would this request be let through, and why? Ends with 0: yes, 1: no
+    Request(RequestArgs),
+}
+
+/// `sidegate inspect request`.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct RequestArgs {
+    /// The request's method, such as GET
+    pub(crate) method: String,
+    /// The request's path, with its query if it has one
+    pub(crate) path: String,
+    /// The folder of the Gate's bundle, such as .sidegate/bundles/dify/api
+    #[arg(long, value_name = "DIR")]
+    pub(crate) bundle: PathBuf,
+    /// Always `-`: present the key that comes from standard input
+    #[arg(long, value_name = "-", allow_hyphen_values = true, conflicts_with = "key_id")]
+    pub(crate) key: Option<String>,
+    /// As if the key with this id had been presented, with its secret
+    #[arg(long, value_name = "ID")]
+    pub(crate) key_id: Option<String>,
+    /// A header of the request; may be given several times
+    #[arg(short = 'H', long = "header", value_name = "NAME: VALUE")]
+    pub(crate) headers: Vec<String>,
+    /// As if it were then, such as 2027-01-01T00:00:00Z; now, without it
+    #[arg(long, value_name = "TIME")]
+    pub(crate) at: Option<Timestamp>,
+    /// The form of the answer
+    #[arg(short, long, value_name = "FORM", default_value = "text")]
+    pub(crate) output: Form,
 }
 
 /// The form of an answer.

@@ -15,6 +15,7 @@ use crate::{
 
 mod args;
 mod completion;
+mod inspect;
 mod key;
 mod manifest;
 mod output;
@@ -25,6 +26,7 @@ fn main() -> ExitCode {
     let outcome = match command {
         Command::Up(args) => up::run(&args, color),
         Command::Key(command) => key::run(command),
+        Command::Inspect(command) => inspect::run(&command),
         Command::Completion { shell } => {
             completion::write(shell, &mut io::stdout().lock()).map_err(Failure::from)
         }

@@ -13,6 +13,8 @@ use crate::args::Colour;
 /// What the exit code says. 0 is "yes, done".
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Exit {
+    /// The answer is no; it stands on standard output.
+    No = 1,
     /// Wrong usage, or a file that is not valid.
     Usage = 2,
     /// It could not be found out or done: a port in use, a folder that cannot be written.
@@ -56,6 +58,11 @@ impl Failure {
     /// Wrong usage, or a file that is not valid.
     pub(crate) fn usage(what: impl fmt::Display) -> Self {
         Self { exit: Exit::Usage, what: what.to_string(), help: None }
+    }
+
+    /// The answer, which was given, is no.
+    pub(crate) fn no() -> Self {
+        Self { exit: Exit::No, what: String::new(), help: None }
     }
 
     /// It could not be done.

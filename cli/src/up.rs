@@ -58,6 +58,7 @@ struct Voice {
 pub(crate) fn run(args: &UpArgs, colour: Colour) -> Result<(), Failure> {
     let begun = Instant::now();
     telemetry::init(LogFormat::Pretty, "warn").map_err(Failure::usage)?;
+    telemetry::quiet_panics();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Failure::unable(format!("cannot start: {error}")))?;
     let (console, writer) = Console::start(io::stdout());

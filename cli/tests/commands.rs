@@ -7,6 +7,12 @@ use std::{
     process::{Command, Output, Stdio},
 };
 
+use sidegate_bundle::{
+    GateBundle,
+    document::{FILE, pack},
+    gate::{Access, GateName, Match, PathMatch, Rule},
+};
+
 fn sidegate(words: &[&str], input: &str) -> Output {
     let mut child = Command::new(env!("CARGO_BIN_EXE_sidegate"))
         .args(words)
@@ -46,6 +52,26 @@ fn a_key_is_never_an_argument_and_never_repeated() {
     let mistyped = sidegate(&["key", "hash", "-"], &key.replace("sk-sg_", "sk-sg_0"));
     assert_eq!(mistyped.status.code(), Some(2));
     assert!(text(&mistyped.stderr).starts_with("error: not a Sidegate API key"));
+}
+
+#[test]
+fn what_is_asked_about_a_request_is_answered_by_the_exit_code_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path().to_str().unwrap();
+    let without = sidegate(&["inspect", "request", "GET", "/", "--bundle", folder], "");
+    assert_eq!(without.status.code(), Some(3));
+    assert!(text(&without.stderr).contains("\n  help: "), "{}", text(&without.stderr));
+    let mut bundle = GateBundle::closed(GateName::new("dify", "api"));
+    let open = Match { path: Some(PathMatch::Exact("/healthz".to_owned())), methods: Vec::new() };
+    bundle.rules =
+        vec![Rule { name: None, matches: vec![open], access: Access::Anonymous, needs: Vec::new() }];
+    std::fs::write(format!("{folder}/{FILE}"), pack(&bundle).unwrap()).unwrap();
+    for (path, code) in [("/healthz", 0), ("/", 1), ("/ /", 2)] {
+        let asked = sidegate(&["inspect", "request", "GET", path, "--bundle", folder], "");
+        assert_eq!(asked.status.code(), Some(code), "{path}: {}", text(&asked.stderr));
+        assert_eq!(asked.stdout.is_empty(), code == 2, "{path}");
+        assert_eq!(asked.stderr.is_empty(), code != 2, "{path}");
+    }
 }
 
 #[test]

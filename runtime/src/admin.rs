@@ -45,9 +45,11 @@ pub struct Admin {
 struct Shared {
     registry: RwLock<Registry>,
     gates: RwLock<Vec<Gate>>,
+    /// What must run for the process to be worth keeping.
+    vital: RwLock<Vec<Gate>>,
 }
 
-/// One named condition of readiness.
+/// One named condition of readiness, or of life.
 struct Gate {
     name: String,
     why_not: Box<dyn Fn() -> Option<String> + Send + Sync>,
@@ -109,6 +111,17 @@ impl Admin {
         self.shared.gates.write().unwrap_or_else(PoisonError::into_inner).push(gate);
     }
 
+    /// Adds something that must run, and is asked each time; `None`: it does. If it does not, only a
+    /// restart of the process helps.
+    pub fn alive_while(
+        &self,
+        name: impl Into<String>,
+        why_not: impl Fn() -> Option<String> + Send + Sync + 'static,
+    ) {
+        let vital = Gate { name: name.into(), why_not: Box::new(why_not) };
+        self.shared.vital.write().unwrap_or_else(PoisonError::into_inner).push(vital);
+    }
+
     /// Every gate that is closed, as `name: why`, in the order in which they were added.
     pub fn why_not(&self) -> Vec<String> {
         self.gates().into_iter().filter_map(|(name, why)| Some(format!("{name}: {}", why?))).collect()
@@ -144,13 +157,27 @@ impl Admin {
             return plain(StatusCode::METHOD_NOT_ALLOWED, "only GET\n".to_owned());
         }
         match request.uri().path() {
-            "/livez" => plain(StatusCode::OK, "ok\n".to_owned()),
+            "/livez" => self.livez(),
             "/readyz" => self.readyz(request.uri().query() == Some("verbose")),
             "/metrics" => match self.metrics() {
                 Ok(text) => reply(StatusCode::OK, METRICS_TYPE, text),
                 Err(_) => plain(StatusCode::INTERNAL_SERVER_ERROR, "metrics cannot be written\n".to_owned()),
             },
             _ => plain(StatusCode::NOT_FOUND, "there is /livez, /readyz and /metrics\n".to_owned()),
+        }
+    }
+
+    /// One line for each thing that should run and does not.
+    fn livez(&self) -> Response<Full<Bytes>> {
+        let vital = self.shared.vital.read().unwrap_or_else(PoisonError::into_inner);
+        let dead: String = vital
+            .iter()
+            .filter_map(|vital| Some(format!("{}: {}\n", vital.name, (vital.why_not)()?)))
+            .collect();
+        if dead.is_empty() {
+            plain(StatusCode::OK, "ok\n".to_owned())
+        } else {
+            plain(StatusCode::SERVICE_UNAVAILABLE, dead)
         }
     }
 

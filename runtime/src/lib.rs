@@ -5,5 +5,6 @@
 
 pub mod admin;
 pub mod follow;
+pub mod hardening;
 pub mod shutdown;
 pub mod telemetry;

@@ -6,13 +6,14 @@
 
 use std::{
     io,
-    net::{SocketAddr, TcpStream},
+    net::{IpAddr, SocketAddr, TcpStream},
     sync::Arc,
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
-use socket2::{Domain, Protocol, Socket, Type};
+use sidegate_runtime::follow::Reader;
+use socket2::{Domain, Protocol, Socket, TcpKeepalive, Type};
 use tokio::{
     net::TcpListener,
     runtime,
@@ -20,13 +21,25 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
+use crate::{gate::Part, index::Index, metrics::Counters, serve::Limits};
+
+mod sources;
 mod workers;
+
+pub(crate) use sources::Share;
+use sources::Sources;
 
 pub(crate) use workers::Load;
 pub use workers::Workers;
 
 /// The kernel's queue of connections that nobody took yet.
 const BACKLOG: i32 = 1024;
+/// When a silent caller is asked whether it is still there, how often then, and how many times.
+const ASKED_AFTER: Duration = Duration::from_mins(1);
+const ASKED_AGAIN: Duration = Duration::from_secs(15);
+const ASKED: u32 = 4;
+/// One line in so long about a source that has too many connections.
+const WARNING: Duration = Duration::from_secs(10);
 /// The pause after an accept that failed.
 const BACK_OFF: Duration = Duration::from_millis(100);
 
@@ -41,58 +54,113 @@ pub(crate) struct Accepted {
     pub(crate) load: Load,
     /// Its place among the connections that a listener may have.
     pub(crate) place: OwnedSemaphorePermit,
+    /// Its place among the connections that its source may have; a trusted proxy needs none.
+    pub(crate) share: Option<Share>,
+}
+
+/// What accepts, on its own thread.
+pub(crate) struct Acceptor {
+    pub(crate) listener: std::net::TcpListener,
+    pub(crate) limits: Limits,
+    pub(crate) workers: Workers,
+    /// Worker `i` gets its connections by `queues[i]`.
+    pub(crate) queues: Vec<mpsc::UnboundedSender<Accepted>>,
+    /// Which sources are trusted proxies.
+    pub(crate) index: Reader<Index>,
+    pub(crate) counters: Arc<Counters>,
+    pub(crate) part: Part,
+}
+
+/// Who comes in.
+struct Door {
+    limits: Limits,
+    index: Reader<Index>,
+    counters: Arc<Counters>,
+    sources: Sources,
+    warned: Option<Instant>,
 }
 
 /// Listens at `address`, and takes nothing yet.
-pub(crate) fn listen(address: SocketAddr) -> io::Result<std::net::TcpListener> {
+pub(crate) fn listen(address: SocketAddr, limits: &Limits) -> io::Result<std::net::TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     // A restarted process need not wait until the connections of the last one are forgotten.
     socket.set_reuse_address(true)?;
     socket.set_nonblocking(true)?;
+    // On Linux what is accepted has these too.
+    let asked = TcpKeepalive::new().with_time(ASKED_AFTER).with_interval(ASKED_AGAIN).with_retries(ASKED);
+    socket.set_tcp_keepalive(&asked)?;
+    #[cfg(target_os = "linux")]
+    socket.set_tcp_user_timeout(Some(limits.untaken))?;
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
     Ok(socket.into())
 }
 
-/// Accepts on a thread of its own until `stop` is cancelled; the listener closes then. Worker `i`
-/// gets its connections by `queues[i]`.
-pub(crate) fn start(
-    listener: std::net::TcpListener,
-    limit: usize,
-    workers: &Workers,
-    queues: Vec<mpsc::UnboundedSender<Accepted>>,
-    stop: CancellationToken,
-) -> io::Result<()> {
-    let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
-    let listener = {
-        let _inside = runtime.enter();
-        TcpListener::from_std(listener)?
-    };
-    let workers = workers.clone();
-    thread::Builder::new().name("accept".to_owned()).spawn(move || {
-        runtime.block_on(async {
-            tokio::select! {
-                () = accept(&listener, limit, &workers, &queues) => {}
-                () = stop.cancelled() => {}
-            }
-        });
-    })?;
-    Ok(())
+// === impl Acceptor ===
+
+impl Acceptor {
+    /// Accepts on a thread of its own until `stop` is cancelled; the listener closes then.
+    pub(crate) fn start(self, stop: CancellationToken) -> io::Result<()> {
+        let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
+        let Self { listener, limits, workers, queues, index, counters, part } = self;
+        let listener = {
+            let _inside = runtime.enter();
+            TcpListener::from_std(listener)?
+        };
+        let mut door = Door { limits, index, counters, sources: Sources::default(), warned: None };
+        thread::Builder::new().name("accept".to_owned()).spawn(move || {
+            runtime.block_on(async {
+                tokio::select! {
+                    // It only ends when a worker has ended.
+                    () = accept(&listener, &mut door, &workers, &queues) => {}
+                    () = stop.cancelled() => part.done(),
+                }
+            });
+        })?;
+        Ok(())
+    }
+}
+
+// === impl Door ===
+
+impl Door {
+    /// A share for one more connection of this source, if it needs one; `None`: it has too many.
+    fn admit(&mut self, source: IpAddr) -> Option<Option<Share>> {
+        if self.index.current().is_some_and(|index| index.is_trusted_proxy(source)) {
+            return Some(None);
+        }
+        if let Some(share) = self.sources.take(source, self.limits.connections_per_source) {
+            return Some(Some(share));
+        }
+        self.counters.refused_by_source.add();
+        let now = Instant::now();
+        if self.warned.is_none_or(|last| now.duration_since(last) >= WARNING) {
+            self.warned = Some(now);
+            let limit = self.limits.connections_per_source;
+            tracing::warn!(
+                %source,
+                limit,
+                "too many connections of one source; a proxy that brings many callers is named in trustedProxies"
+            );
+        }
+        None
+    }
 }
 
 async fn accept(
     listener: &TcpListener,
-    limit: usize,
+    door: &mut Door,
     workers: &Workers,
     queues: &[mpsc::UnboundedSender<Accepted>],
 ) {
-    let places = Arc::new(Semaphore::new(limit));
+    let places = Arc::new(Semaphore::new(door.limits.connections));
     loop {
         let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
         match listener.accept().await.and_then(prepare) {
             Ok((stream, peer)) => {
+                let Some(share) = door.admit(peer.ip()) else { continue };
                 let (worker, load) = workers.least_loaded();
-                let accepted = Accepted { stream, peer, load, place };
+                let accepted = Accepted { stream, peer, load, place, share };
                 if queues[worker].send(accepted).is_err() {
                     tracing::error!(worker, "a worker has ended");
                     return;

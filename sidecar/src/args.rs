@@ -54,6 +54,9 @@ pub(crate) struct Run {
     /// Connections at once; the others wait.
     #[arg(long, value_name = "N", default_value_t = 4096, value_parser = connections)]
     pub(crate) max_connections: usize,
+    /// Connections at once of one source, an IPv4 address or an IPv6 /64, that is not a trusted proxy.
+    #[arg(long, value_name = "N", default_value_t = 256, value_parser = connections)]
+    pub(crate) max_connections_per_source: usize,
     /// Seconds for a request's head, and for the first byte of a new connection.
     #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = seconds)]
     pub(crate) head_timeout: Duration,

@@ -2,7 +2,11 @@
 //! takes long (a terminal, a full pipe) stands behind a queue of the recorder's own.
 
 use jiff::Timestamp;
-use sidegate_bundle::{audit::Decision, denial::Denial, gate::GateName};
+use sidegate_bundle::{
+    audit::Decision,
+    denial::Denial,
+    gate::{AuditAllow, GateName},
+};
 
 mod lines;
 
@@ -35,6 +39,8 @@ pub struct Seen<'a> {
     pub denial: Option<&'a Denial>,
     /// The answer's status; `None`: the caller left before there was one.
     pub status: Option<u16>,
+    /// How the Gate wants allowed requests told. Denials are told in any case.
+    pub allows: AuditAllow,
 }
 
 /// Tells every decision to one function, on the worker's thread: it must not block.

@@ -1,6 +1,13 @@
 //! Principal and rules to permit or denial. Nothing is forwarded without a [`Permit`], and
 //! only [`authorise`] makes one.
 //!
+//! # Mode Audit
+//!
+//! A denial that is about who asks for what is told and not carried out: the request goes on, and
+//! the app is told of a caller only if a valid credential came. Denials that are about what is
+//! asked (framing, a path with two readings, a rule that may ask for more than this version can
+//! do) stand in every mode: what cannot be handed on in one form is not handed on.
+//!
 //! # Routes that need nothing
 //!
 //! Where every rule that matches says `Anonymous`, a credential is neither needed nor harmful:
@@ -13,7 +20,7 @@
 
 use std::sync::Arc;
 
-use sidegate_bundle::{ScopeSet, denial::Denial};
+use sidegate_bundle::{ScopeSet, denial::Denial, gate::Mode};
 
 use crate::{
     normalise::Target,
@@ -26,6 +33,7 @@ use crate::{
 pub struct Permit {
     target: Target,
     principal: Option<Arc<Principal>>,
+    unenforced: Option<Denial>,
 }
 
 /// A denial, and the number of the rule that it comes from.
@@ -47,26 +55,57 @@ impl Permit {
     pub fn principal(&self) -> Option<&Arc<Principal>> {
         self.principal.as_ref()
     }
+
+    /// Why it would be denied if the Gate enforced; only in mode Audit.
+    pub fn unenforced(&self) -> Option<&Denial> {
+        self.unenforced.as_ref()
+    }
+}
+
+/// Leave to forward what was judged so, or the denial that stands.
+pub(crate) fn authorise(
+    mode: Mode,
+    judged: Result<(), Denial>,
+    holder: &Holder,
+    target: Target,
+) -> Result<Permit, Denial> {
+    let unenforced = match judged {
+        Ok(()) => None,
+        Err(denial) if mode == Mode::Audit && is_about_access(&denial) => Some(denial),
+        Err(denial) => return Err(denial),
+    };
+    let principal = match holder {
+        Holder::Known(principal) => Some(Arc::clone(principal)),
+        Holder::Nobody | Holder::Refused(..) => None,
+    };
+    Ok(Permit { target, principal, unenforced })
 }
 
 /// Does the holder meet every rule that matches?
-pub(crate) fn authorise(
-    rules: &Rules,
-    found: Option<Found>,
-    holder: &Holder,
-    target: Target,
-) -> Result<Permit, Refusal> {
+pub(crate) fn judge(rules: &Rules, found: Option<&Found>, holder: &Holder) -> Result<(), Refusal> {
     let Some(found) = found else {
         return Err(Refusal { rule: None, denial: without_rule(holder) });
     };
     for number in found.numbers() {
         satisfy(rules.rule(number), holder).map_err(|denial| Refusal { rule: Some(number), denial })?;
     }
-    let principal = match holder {
-        Holder::Known(principal) => Some(Arc::clone(principal)),
-        Holder::Nobody | Holder::Refused(..) => None,
-    };
-    Ok(Permit { target, principal })
+    Ok(())
+}
+
+/// Is it about who may, and not about what was asked?
+fn is_about_access(denial: &Denial) -> bool {
+    matches!(
+        denial,
+        Denial::MissingCredentials
+            | Denial::InvalidKey(..)
+            | Denial::KeyNotUsable(..)
+            | Denial::InsufficientScope { .. }
+            | Denial::TenantNotAllowed
+            | Denial::TypeNotAllowed
+            | Denial::NoRule
+            | Denial::AmbiguousCredentials
+            | Denial::MethodNotAllowed
+    )
 }
 
 /// Whoever has no valid credential is not told which paths have rules.

@@ -57,6 +57,11 @@ impl Places {
         Self { headers: headers.into(), bearer: policy.bearer }
     }
 
+    /// Where a key is sent if nothing else is known.
+    pub(crate) fn first(&self) -> Place {
+        if self.headers.is_empty() { Place::Authorization } else { Place::KeyHeader }
+    }
+
     /// Is this header, with the values that it has in this request, ours to remove?
     pub(crate) fn is_ours(&self, name: &HeaderName, headers: &HeaderMap) -> bool {
         if name == header::AUTHORIZATION {

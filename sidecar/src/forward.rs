@@ -17,6 +17,7 @@ mod body;
 mod pool;
 
 pub use app::{App, AppAddressError};
+use body::BodyError;
 pub(crate) use body::{AppBody, Body, RequestBody};
 pub(crate) use pool::Pool;
 
@@ -35,6 +36,9 @@ pub(crate) enum AppError {
     /// The caller broke its request's body.
     #[error("the caller broke off its body")]
     Caller(#[source] hyper::Error),
+    /// The caller stopped sending its request's body.
+    #[error("the caller stopped sending its body")]
+    CallerLate,
     /// It answered 101, which nobody had asked for.
     #[error("the app switched protocols unasked")]
     Switched,
@@ -45,7 +49,12 @@ pub(crate) enum AppError {
 impl AppError {
     /// hyper calls it the user's fault if it could not read the body that we gave it.
     fn of(error: hyper::Error) -> Self {
-        if error.is_user() { Self::Caller(error) } else { Self::BrokeOff(error) }
+        match std::error::Error::source(&error).and_then(|cause| cause.downcast_ref()) {
+            Some(BodyError::Late) => Self::CallerLate,
+            Some(BodyError::Broken(_)) => Self::Caller(error),
+            None if error.is_user() => Self::Caller(error),
+            None => Self::BrokeOff(error),
+        }
     }
 }
 
@@ -63,7 +72,7 @@ pub(crate) async fn forward(
         // An app that does not read this body would take it for the next request.
         head.headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
-    let (body, sent) = RequestBody::new(body);
+    let (body, sent) = RequestBody::new(body, pool.limits().body);
     let mut request = Request::from_parts(head, body);
     let mut lease = if alone { pool.connect().await? } else { pool.checkout().await? };
     let answer = loop {

@@ -15,7 +15,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    accept::{self, Workers},
+    accept::{self, Acceptor, Workers},
     audit::Audit,
     forward::App,
     index::Index,
@@ -23,8 +23,11 @@ use crate::{
     serve::Limits,
 };
 
+mod vitals;
 mod worker;
 
+pub(crate) use vitals::Part;
+pub use vitals::Vitals;
 pub(crate) use worker::Worker;
 
 /// What a Gate needs in order to run.
@@ -56,6 +59,7 @@ pub struct GateConfig {
 pub struct RunningGate {
     local_addr: SocketAddr,
     index: Newest<Index>,
+    vitals: Vitals,
     /// Every worker holds the other end until it is done with this Gate.
     workers: mpsc::Receiver<()>,
 }
@@ -81,6 +85,8 @@ pub struct Gate;
 /// What the workers of one Gate have in common. Nothing in it changes.
 pub(crate) struct Shared {
     pub(crate) gate: GateName,
+    /// Where it listens.
+    pub(crate) port: u16,
     pub(crate) app: App,
     pub(crate) index: Newest<Index>,
     pub(crate) audit: Arc<dyn Audit>,
@@ -100,13 +106,24 @@ impl Gate {
             io::ErrorKind::AddrInUse => StartError::InUse(listen),
             _ => StartError::Listen(listen, error),
         };
-        let listener = accept::listen(listen).map_err(refused)?;
+        let listener = accept::listen(listen, &limits).map_err(refused)?;
         let local_addr = listener.local_addr().map_err(refused)?;
-        let index = Newest::new();
-        compile(bundles, index.clone(), shutdown.clone()).map_err(StartError::Thread)?;
-        let counters = metrics.add(&gate, workers.count(), index.clone());
-        let connections = limits.connections;
-        let shared = Arc::new(Shared { gate, app, index: index.clone(), audit, limits, drain });
+        let (index, vitals) = (Newest::new(), Vitals::default());
+        compile(bundles, index.clone(), shutdown.clone(), vitals.part("the compiler of bundles"))
+            .map_err(StartError::Thread)?;
+        let mut counters = metrics.add(&gate, workers.count() + 1, index.clone());
+        // The acceptor is one more thread that counts.
+        let accepted = counters.pop().unwrap_or_default();
+        let accepting = limits.clone();
+        let shared = Arc::new(Shared {
+            gate,
+            port: local_addr.port(),
+            app,
+            index: index.clone(),
+            audit,
+            limits,
+            drain,
+        });
         let (running, done) = mpsc::channel(1);
         let queues = counters
             .into_iter()
@@ -114,9 +131,10 @@ impl Gate {
             .map(|(worker, counters)| {
                 let (queue, accepted) = mpsc::unbounded_channel();
                 let (shared, running) = (Arc::clone(&shared), running.clone());
-                let threads = workers.clone();
+                let (threads, part) = (workers.clone(), vitals.part("a worker"));
                 workers.spawn(worker, move || async move {
-                    worker::run(Worker::new(shared, counters), accepted).await;
+                    worker::run(Worker::new(shared, counters, threads.count()), accepted).await;
+                    part.done();
                     drop(running);
                     // The threads must not end before this: they end with the last handle.
                     drop(threads);
@@ -124,8 +142,17 @@ impl Gate {
                 queue
             })
             .collect();
-        accept::start(listener, connections, &workers, queues, shutdown).map_err(StartError::Thread)?;
-        Ok(RunningGate { local_addr, index, workers: done })
+        let acceptor = Acceptor {
+            listener,
+            limits: accepting,
+            workers,
+            queues,
+            index: index.reader(),
+            counters: accepted,
+            part: vitals.part("the acceptor"),
+        };
+        acceptor.start(shutdown).map_err(StartError::Thread)?;
+        Ok(RunningGate { local_addr, index, vitals, workers: done })
     }
 }
 
@@ -140,6 +167,11 @@ impl RunningGate {
     /// The revision by which requests are decided; `None`: there is no bundle yet.
     pub fn revision(&self) -> Option<Revision> {
         self.index.current().map(|index| index.revision())
+    }
+
+    /// Asks whether every part of it runs.
+    pub fn vitals(&self) -> Vitals {
+        self.vitals.clone()
     }
 
     /// Waits until requests are decided by `revision` or a newer one.
@@ -163,7 +195,12 @@ impl RunningGate {
 }
 
 /// Compiles each bundle into an index, on a thread of its own so that no request waits for it.
-fn compile(bundles: Newest<GateBundle>, index: Newest<Index>, stop: CancellationToken) -> io::Result<()> {
+fn compile(
+    bundles: Newest<GateBundle>,
+    index: Newest<Index>,
+    stop: CancellationToken,
+    part: Part,
+) -> io::Result<()> {
     let mut bundles = bundles.reader();
     if let Some(bundle) = bundles.current() {
         index.set(Arc::new(Index::new(bundle)));
@@ -181,6 +218,7 @@ fn compile(bundles: Newest<GateBundle>, index: Newest<Index>, stop: Cancellation
                 }
             }
         });
+        part.done();
     })?;
     Ok(())
 }

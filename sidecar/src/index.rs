@@ -6,17 +6,20 @@
 
 use std::{
     collections::{HashMap, HashSet, hash_map::Entry},
+    net::IpAddr,
     sync::Arc,
 };
 
-use http::HeaderValue;
+use http::{HeaderMap, HeaderName, HeaderValue};
 use sidegate_bundle::{
     GateBundle, KeyId, Revision, ScopeSet, Verifier,
-    gate::{GateName, Key, Standing},
+    gate::{AuditAllow, GateName, KeepAlive, Key, Mode, Paths, Standing},
 };
 
 use crate::{
+    client::TrustedProxies,
     extract::Places,
+    methods::Methods,
     rewrite::{self, Identity},
     rules::Rules,
     verify::Principal,
@@ -32,7 +35,11 @@ pub struct Index {
     /// The bundle without its rules and keys: what speaks for the Gate in an answer.
     face: GateBundle,
     pub(crate) places: Places,
+    pub(crate) methods: Methods,
     pub(crate) rules: Rules,
+    /// What the app must not receive, beside what no app may.
+    pub(crate) removed: Box<[HeaderName]>,
+    trusted_proxies: TrustedProxies,
     keys: HashMap<KeyId, KnownKey>,
 }
 
@@ -62,7 +69,8 @@ impl Index {
     /// Compiles a bundle. What cannot be read in it opens nothing.
     pub fn new(bundle: &GateBundle) -> Self {
         let mut table = ScopeTable::default();
-        let rules = Rules::new(&bundle.rules, &mut table);
+        let methods = Methods::new(&bundle.methods);
+        let rules = Rules::new(&bundle.rules, &methods, bundle.paths, &mut table);
         let mut shared = Shared::default();
         // The standard hasher is keyed: ids of `Hash` credentials are chosen by people, who
         // could otherwise choose thousands that collide.
@@ -73,7 +81,15 @@ impl Index {
                 place.insert(KnownKey::new(key, &table, &mut shared));
             }
         }
-        Self { face: face(bundle), places: Places::new(&bundle.api_keys), rules, keys }
+        Self {
+            face: face(bundle),
+            places: Places::new(&bundle.api_keys),
+            methods,
+            rules,
+            removed: rewrite::removable(&bundle.forward.remove_headers),
+            trusted_proxies: TrustedProxies::new(&bundle.forward.trusted_proxies),
+            keys,
+        }
     }
 
     /// Which Gate decides.
@@ -84,6 +100,41 @@ impl Index {
     /// Which bundle decides.
     pub fn revision(&self) -> Revision {
         self.face.revision
+    }
+
+    /// Are denials carried out?
+    pub fn mode(&self) -> Mode {
+        self.face.mode
+    }
+
+    /// How are allowed requests told?
+    pub fn audit_allow(&self) -> AuditAllow {
+        self.face.audit_allow
+    }
+
+    /// May a connection to the app be used again?
+    pub fn keeps_alive(&self) -> bool {
+        self.face.keep_alive == KeepAlive::Auto
+    }
+
+    /// Is this address one of a proxy that the Gate trusts?
+    pub fn is_trusted_proxy(&self, address: IpAddr) -> bool {
+        self.trusted_proxies.contains(address)
+    }
+
+    /// The caller's address, as far as it can be believed, of a request that `peer` sent.
+    pub fn client(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
+        self.trusted_proxies.client(peer, headers)
+    }
+
+    /// Which doubtful paths pass.
+    pub(crate) fn passing(&self) -> Paths {
+        self.face.paths
+    }
+
+    /// Is the app told who asks?
+    pub(crate) fn tells_identity(&self) -> bool {
+        self.face.forward.identity_headers
     }
 
     /// How many keys the Gate knows.
@@ -150,7 +201,22 @@ impl<'a> Shared<'a> {
 }
 
 fn face(bundle: &GateBundle) -> GateBundle {
-    let GateBundle { format, revision, gate, audience, realm, api_keys, rules: _, keys: _ } = bundle;
+    let GateBundle {
+        format,
+        revision,
+        gate,
+        audience,
+        realm,
+        api_keys,
+        mode,
+        paths,
+        methods,
+        forward,
+        keep_alive,
+        audit_allow,
+        rules: _,
+        keys: _,
+    } = bundle;
     GateBundle {
         format: *format,
         revision: *revision,
@@ -158,6 +224,12 @@ fn face(bundle: &GateBundle) -> GateBundle {
         audience: audience.clone(),
         realm: realm.clone(),
         api_keys: api_keys.clone(),
+        mode: *mode,
+        paths: *paths,
+        methods: methods.clone(),
+        forward: forward.clone(),
+        keep_alive: *keep_alive,
+        audit_allow: *audit_allow,
         rules: Vec::new(),
         keys: Vec::new(),
     }

@@ -10,11 +10,17 @@ pub mod audit;
 mod authorise;
 #[cfg(test)]
 mod builders;
+mod client;
 mod decide;
 mod extract;
 mod forward;
+#[doc(hidden)]
+pub mod fuzz;
 mod gate;
+#[cfg(test)]
+mod heads;
 mod index;
+mod methods;
 mod metrics;
 mod normalise;
 pub mod ready;
@@ -29,9 +35,9 @@ mod verify;
 
 pub use accept::Workers;
 pub use authorise::Permit;
-pub use decide::{Decided, decide};
+pub use decide::{Decided, Foreseen, decide, foresee};
 pub use forward::{App, AppAddressError};
-pub use gate::{Gate, GateConfig, RunningGate, StartError};
+pub use gate::{Gate, GateConfig, RunningGate, StartError, Vitals};
 pub use index::Index;
 pub use metrics::Metrics;
 pub use normalise::Target;

@@ -13,7 +13,7 @@ use sidegate_bundle::GateBundle;
 use sidegate_runtime::{
     admin::Admin,
     follow::{Mount, Newest},
-    shutdown, telemetry,
+    hardening, shutdown, telemetry,
 };
 use sidegate_sidecar::{Gate, GateConfig, Limits, Metrics, Workers, audit::Lines, ready};
 use tokio_util::sync::CancellationToken;
@@ -51,6 +51,9 @@ fn fail(code: u8, line: &str) -> ExitCode {
 fn serve(run: Run) -> anyhow::Result<()> {
     telemetry::init(run.log_format, "info")?;
     telemetry::quiet_panics();
+    if let Err(error) = hardening::keep_memory_private() {
+        tracing::warn!(%error, "the memory of this process cannot be kept from its user's other processes");
+    }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(until_stopped(run))
 }
@@ -64,6 +67,7 @@ async fn until_stopped(run: Run) -> anyhow::Result<()> {
         admin: admin_address,
         threads,
         max_connections,
+        max_connections_per_source,
         head_timeout,
         idle_timeout,
         connect_timeout,
@@ -101,12 +105,15 @@ async fn until_stopped(run: Run) -> anyhow::Result<()> {
             head: head_timeout,
             idle: idle_timeout,
             connections: max_connections,
+            connections_per_source: max_connections_per_source,
             connect: connect_timeout,
             ..Limits::default()
         },
         drain,
         shutdown: stop.clone(),
     })?;
+    let vitals = running.vitals();
+    admin.alive_while("gate", move || vitals.why_dead());
     tracing::info!(%gate, listen = %running.local_addr(), %app, admin = %listening.address(), "serving");
     if let Some(why) = following.state.why_not() {
         tracing::warn!("not ready: {why}");

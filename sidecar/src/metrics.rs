@@ -48,7 +48,11 @@ pub(crate) struct Counters {
     pub(crate) app_unreachable: Count,
     pub(crate) app_broke_off: Count,
     pub(crate) abandoned: Count,
+    pub(crate) tls_refused: Count,
+    pub(crate) refused_by_source: Count,
+    pub(crate) heads_held_back: Count,
     denied: Reasons,
+    let_through: Reasons,
 }
 
 /// A counter with one writer.
@@ -107,6 +111,13 @@ impl Collector for Metrics {
             }
             Ok(())
         })?;
+        let help = "Requests let through by mode Audit, by the reason for which Enforce would deny them";
+        counter("sidegate_unenforced_denials", help, &|gate, family| {
+            for (reason, count) in gate.reasons(|worker| &worker.let_through) {
+                one(family, &[("gate", &gate.gate), ("reason", reason)], count)?;
+            }
+            Ok(())
+        })?;
         counter("sidegate_app_errors", "Requests that the app did not answer", &|gate, family| {
             let kinds = [
                 ("unreachable", gate.sum(|worker| &worker.app_unreachable)),
@@ -128,6 +139,23 @@ impl Collector for Metrics {
         counter("sidegate_accepted_connections", "Connections accepted", &|gate, family| {
             one(family, &[("gate", &gate.gate)], gate.sum(|worker| &worker.connections_opened))
         })?;
+        counter(
+            "sidegate_tls_connections",
+            "Connections that spoke TLS, and were closed",
+            &|gate, family| one(family, &[("gate", &gate.gate)], gate.sum(|worker| &worker.tls_refused)),
+        )?;
+        counter(
+            "sidegate_source_refusals",
+            "Connections closed since their source had too many",
+            &|gate, family| {
+                one(family, &[("gate", &gate.gate)], gate.sum(|worker| &worker.refused_by_source))
+            },
+        )?;
+        counter(
+            "sidegate_heads_held_back",
+            "Large heads that waited since all heads together were too large",
+            &|gate, family| one(family, &[("gate", &gate.gate)], gate.sum(|worker| &worker.heads_held_back)),
+        )?;
         let mut gauge = |name, help, value: &dyn Fn(&Series) -> Option<u64>| {
             let mut family = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
             for gate in gates.iter() {
@@ -158,10 +186,14 @@ impl Series {
         self.workers.iter().map(|worker| count(worker).get()).sum()
     }
 
-    /// Each reason that was met, and how often, in the order of the alphabet.
     fn denied(&self) -> Vec<(&'static str, u64)> {
+        self.reasons(|worker| &worker.denied)
+    }
+
+    /// Each reason that was met, and how often, in the order of the alphabet.
+    fn reasons(&self, of: impl Fn(&Counters) -> &Reasons) -> Vec<(&'static str, u64)> {
         let mut sums = std::collections::BTreeMap::new();
-        for (word, count) in self.workers.iter().flat_map(|worker| &worker.denied.0) {
+        for (word, count) in self.workers.iter().flat_map(|worker| &of(worker).0) {
             if let Some(word) = word.get() {
                 *sums.entry(*word).or_default() += count.get();
             }
@@ -175,11 +207,12 @@ impl Series {
 impl Counters {
     /// Counts one denial. Called by one thread only.
     pub(crate) fn deny(&self, word: &'static str) {
-        for (slot, count) in &self.denied.0 {
-            if *slot.get_or_init(|| word) == word {
-                return count.add();
-            }
-        }
+        self.denied.add(word);
+    }
+
+    /// Counts one request that passed because the Gate only audits. Called by one thread only.
+    pub(crate) fn let_through(&self, word: &'static str) {
+        self.let_through.add(word);
     }
 
     /// Counts one request that the app did not answer.
@@ -187,7 +220,7 @@ impl Counters {
         match error {
             AppError::Connect(_) | AppError::ConnectTimeout => self.app_unreachable.add(),
             AppError::BrokeOff(_) | AppError::Switched => self.app_broke_off.add(),
-            AppError::Caller(_) => {}
+            AppError::Caller(_) | AppError::CallerLate => {}
         }
     }
 }
@@ -206,6 +239,16 @@ impl Count {
 }
 
 // === impl Reasons ===
+
+impl Reasons {
+    fn add(&self, word: &'static str) {
+        for (slot, count) in &self.0 {
+            if *slot.get_or_init(|| word) == word {
+                return count.add();
+            }
+        }
+    }
+}
 
 impl Default for Reasons {
     fn default() -> Self {
@@ -237,6 +280,7 @@ mod tests {
             worker.allowed.add();
             worker.deny("no_rule");
         }
+        api[0].let_through("no_rule");
         api[0].connections_closed.add();
         api[1].deny("expired");
         web[0].deny("expired");

@@ -3,6 +3,8 @@
 //! Unreserved characters are decoded, percent-encodings upper-cased, dot segments removed
 //! (RFC 3986 §6.2.2). What different servers resolve differently is refused, with what is wrong:
 //! an encoded or doubled slash, backslashes, semicolons, control characters, text encoded twice.
+//! A Gate may let the first ones and semicolons pass as they are; then the rules are told every
+//! way to read the path.
 //!
 //! It must never let a text through that it would itself change again, and never hand on
 //! another path than the one that was matched.
@@ -11,11 +13,17 @@ use std::borrow::Cow;
 
 use bytes::Bytes;
 use http::uri::{PathAndQuery, Uri};
-use sidegate_bundle::denial::Denial;
+use sidegate_bundle::{denial::Denial, gate::Paths};
+
+mod readings;
 
 /// A request's path, normalised, and its query as it came; or `*`.
 #[derive(Clone, Debug)]
-pub struct Target(PathAndQuery);
+pub struct Target {
+    wire: PathAndQuery,
+    /// Other ways in which a server could read the path.
+    readings: Box<[String]>,
+}
 
 const NO_SLASH: &str = "the path does not begin with a slash";
 const OUTSIDE_ASCII: &str = "the path has bytes outside printable ASCII: percent-encode them";
@@ -37,19 +45,24 @@ const HEX: &[u8; 16] = b"0123456789ABCDEF";
 
 impl Target {
     /// The target of a request whose form [`crate::refuse`] has checked.
-    pub fn of(uri: &Uri) -> Result<Self, Denial> {
+    pub fn of(uri: &Uri, passing: Paths) -> Result<Self, Denial> {
         let Some(raw) = uri.path_and_query() else { return Err(Denial::AmbiguousPath(NO_SLASH)) };
         if raw.as_str() == "*" {
-            return Ok(Self(raw.clone()));
+            return Ok(Self { wire: raw.clone(), readings: Box::default() });
         }
         if raw.query().is_some_and(|query| !query.bytes().all(|byte| byte.is_ascii_graphic())) {
             return Err(Denial::AmbiguousPath(QUERY_BYTE));
         }
-        let normal = path(raw.path()).map_err(Denial::AmbiguousPath)?;
+        let normal = path_passing(raw.path(), passing).map_err(Denial::AmbiguousPath)?;
+        let readings = if readings::are_several(&normal) {
+            readings::of(&normal).map_err(Denial::AmbiguousPath)?
+        } else {
+            Box::default()
+        };
         // `http://host?query` has no path at all: its text does not begin with the slash that
         // `raw.path()` shows.
         if matches!(normal, Cow::Borrowed(_)) && raw.as_str().starts_with('/') {
-            return Ok(Self(raw.clone()));
+            return Ok(Self { wire: raw.clone(), readings });
         }
         let text = match raw.query() {
             Some(query) => [&normal, "?", query].concat(),
@@ -57,28 +70,38 @@ impl Target {
         };
         // What is left has only characters that were in the target before.
         PathAndQuery::from_maybe_shared(Bytes::from(text))
-            .map(Self)
+            .map(|wire| Self { wire, readings })
             .map_err(|_| Denial::AmbiguousPath(OUTSIDE_ASCII))
     }
 
     /// The normalised path, or `*`.
     pub fn path(&self) -> &str {
-        self.0.path()
+        self.wire.path()
     }
 
     /// Is it `*`, the server as a whole?
     pub fn is_asterisk(&self) -> bool {
-        self.0.as_str() == "*"
+        self.wire.as_str() == "*"
     }
 
     /// Path and query, as the app receives them.
     pub fn path_and_query(&self) -> &PathAndQuery {
-        &self.0
+        &self.wire
+    }
+
+    /// The path, and every other way in which a server could read it.
+    pub(crate) fn readings(&self) -> impl Iterator<Item = &str> {
+        std::iter::once(self.path()).chain(self.readings.iter().map(String::as_str))
     }
 }
 
 /// The one text of this path, or what is wrong with it.
 pub(crate) fn path(raw: &str) -> Result<Cow<'_, str>, &'static str> {
+    path_passing(raw, Paths::default())
+}
+
+/// The same where some doubtful paths pass: they keep what is doubtful.
+pub(crate) fn path_passing(raw: &str, passing: Paths) -> Result<Cow<'_, str>, &'static str> {
     if !raw.starts_with('/') {
         return Err(NO_SLASH);
     }
@@ -87,16 +110,20 @@ pub(crate) fn path(raw: &str) -> Result<Cow<'_, str>, &'static str> {
     for byte in raw.bytes() {
         match byte {
             b'\\' => return Err(BACKSLASH),
-            b';' => return Err(SEMICOLON),
+            b';' if !passing.semicolon => return Err(SEMICOLON),
             b'?' | b'#' => return Err(DELIMITER),
-            b'/' if before == b'/' => return Err(EMPTY_SEGMENT),
+            b'/' if before == b'/' && !passing.double_slash => return Err(EMPTY_SEGMENT),
             b'%' => encoded = true,
             byte if !byte.is_ascii_graphic() => return Err(OUTSIDE_ASCII),
             _ => {}
         }
         before = byte;
     }
-    let canonical = if encoded { Cow::Owned(canonical_encoding(raw)?) } else { Cow::Borrowed(raw) };
+    let canonical = if encoded {
+        Cow::Owned(canonical_encoding(raw, passing.encoded_slash)?)
+    } else {
+        Cow::Borrowed(raw)
+    };
     if canonical.contains("/.") && canonical.split('/').any(is_dots) {
         return Ok(Cow::Owned(without_dot_segments(&canonical)));
     }
@@ -122,7 +149,7 @@ fn decoded_bytes(text: &[u8]) -> Vec<u8> {
 }
 
 /// Decodes what is unreserved, upper-cases the rest, refuses what has two readings.
-fn canonical_encoding(raw: &str) -> Result<String, &'static str> {
+fn canonical_encoding(raw: &str, slashes_pass: bool) -> Result<String, &'static str> {
     let mut text = String::with_capacity(raw.len());
     let mut beyond = false;
     let mut rest = raw.as_bytes();
@@ -135,8 +162,8 @@ fn canonical_encoding(raw: &str) -> Result<String, &'static str> {
         let Some((byte, tail)) = next(rest) else { return Err(NOT_HEX) };
         match byte {
             b'%' if tail.len() + 3 != rest.len() => return Err(NOT_HEX),
-            b'/' => return Err(ENCODED_SLASH),
-            b'\\' => return Err(ENCODED_BACKSLASH),
+            b'/' if !slashes_pass => return Err(ENCODED_SLASH),
+            b'\\' if !slashes_pass => return Err(ENCODED_BACKSLASH),
             0..=0x1f | 0x7f => return Err(CONTROL),
             b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
                 text.push(char::from(byte));

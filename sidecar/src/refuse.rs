@@ -1,7 +1,7 @@
 //! What two parsers could read differently is refused before anything is decided about it.
 //!
-//! Checked here: version, framing, method, expectation, target form, `Host`, and what
-//! `Connection` names. What the HTTP library hides from us (a `Content-Length` beside
+//! Checked here: version, framing, method, expectation, target form, `Host` or `:authority`, and
+//! what `Connection` names. What the HTTP library hides from us (a `Content-Length` beside
 //! `Transfer-Encoding`, equal ones twice, a bare line feed) goes on in canonical form only;
 //! the path is [`crate::normalise`]'s, the names and values of other headers are
 //! [`crate::rewrite`]'s.
@@ -15,22 +15,32 @@ use http::{
 };
 use sidegate_bundle::denial::Denial;
 
-use crate::rules::Verb;
+use crate::methods::{self, Methods, Verb};
 
+const NOT_A_PATH: &str = "the request target is not a path";
+const OTHER_SCHEME: &str = "the request target is of another scheme than http and https";
 const MALFORMED_HOST: &str = "the Host is not a name or address with an optional port";
 
-/// The method of a request whose head has one reading.
-pub(crate) fn refuse(head: &Parts) -> Result<Verb, Denial> {
-    if !matches!(head.version, Version::HTTP_10 | Version::HTTP_11) {
-        return Err(Denial::DoubtfulRequest("only HTTP/1.0 and HTTP/1.1 are served here"));
+/// The method of a request whose head has one reading. `None`: this Gate does not list it, but
+/// another could.
+pub(crate) fn refuse(head: &Parts, methods: &Methods) -> Result<Option<Verb>, Denial> {
+    let doubtful = Denial::DoubtfulRequest;
+    if !matches!(head.version, Version::HTTP_10 | Version::HTTP_11 | Version::HTTP_2) {
+        return Err(doubtful("only HTTP/1.0, HTTP/1.1 and HTTP/2 are served here"));
     }
-    framing(&head.headers).map_err(Denial::DoubtfulRequest)?;
-    let verb = Verb::of(&head.method).ok_or(Denial::MethodNotAllowed)?;
+    framing(&head.headers).map_err(doubtful)?;
+    if !methods::could_serve(&head.method) {
+        return Err(Denial::MethodNotAllowed);
+    }
     expectation(&head.headers)?;
-    connection(&head.headers).map_err(Denial::DoubtfulRequest)?;
-    let host = host(&head.headers).map_err(Denial::DoubtfulRequest)?;
-    target(head, host).map_err(Denial::DoubtfulRequest)?;
-    Ok(verb)
+    connection(&head.headers).map_err(doubtful)?;
+    if head.version == Version::HTTP_2 {
+        pseudo_headers(head).map_err(doubtful)?;
+    } else {
+        let host = host(&head.headers).map_err(doubtful)?;
+        target(head, host).map_err(doubtful)?;
+    }
+    Ok(methods.verb(&head.method))
 }
 
 /// The number in a `Content-Length`, if it is one.
@@ -130,15 +140,35 @@ fn split(host: &str) -> (&str, Option<&str>) {
 fn target(head: &Parts, host: &str) -> Result<(), &'static str> {
     let uri = &head.uri;
     match (uri.scheme(), uri.authority()) {
-        (None, None) if uri.path().starts_with('/') => Ok(()),
-        (None, None) if uri.path() == "*" && uri.query().is_none() && head.method == Method::OPTIONS => {
-            Ok(())
-        }
-        (None, _) => Err("the request target is not a path"),
+        (None, None) => path_or_asterisk(head),
+        (None, Some(_)) => Err(NOT_A_PATH),
         (Some(scheme), Some(authority)) if *scheme == Scheme::HTTP => same(authority, host, "80"),
         (Some(scheme), Some(authority)) if *scheme == Scheme::HTTPS => same(authority, host, "443"),
-        (Some(_), _) => Err("the request target is of another scheme than http and https"),
+        (Some(_), _) => Err(OTHER_SCHEME),
     }
+}
+
+fn path_or_asterisk(head: &Parts) -> Result<(), &'static str> {
+    let uri = &head.uri;
+    let asterisk = uri.path() == "*" && uri.query().is_none() && head.method == Method::OPTIONS;
+    if asterisk || uri.path().starts_with('/') { Ok(()) } else { Err(NOT_A_PATH) }
+}
+
+/// RFC 9113 §8.3.1: `:authority` is what `Host` is in HTTP/1.1. A `Host` beside it says the same.
+fn pseudo_headers(head: &Parts) -> Result<(), &'static str> {
+    let Some(authority) = head.uri.authority() else { return Err("there is no :authority") };
+    if !well_formed(authority.as_str()) {
+        return Err("the :authority is not a name or address with an optional port");
+    }
+    let default_port = match head.uri.scheme() {
+        Some(scheme) if *scheme == Scheme::HTTP => "80",
+        Some(scheme) if *scheme == Scheme::HTTPS => "443",
+        _ => return Err(OTHER_SCHEME),
+    };
+    if head.headers.contains_key(header::HOST) {
+        same(authority, host(&head.headers)?, default_port)?;
+    }
+    path_or_asterisk(head)
 }
 
 fn same(authority: &Authority, host: &str, default_port: &str) -> Result<(), &'static str> {

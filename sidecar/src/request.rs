@@ -14,6 +14,7 @@ use crate::{
 mod entry;
 
 use entry::Entry;
+pub(crate) use entry::unread;
 
 /// Decides about one request, and carries the decision out. One index decides all of it.
 ///

@@ -9,9 +9,6 @@ use sidegate_bundle::denial::{Answer, Denial};
 
 use crate::{index::Index, request_id::RequestId, rewrite::REQUEST_ID};
 
-/// What `Allow` says on a 405.
-const ALLOW: &str = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
-
 /// The answer to a request that is not let through. Without an index there is no bundle yet.
 pub(crate) fn respond(denial: &Denial, index: Option<&Index>, id: &RequestId) -> Response<Bytes> {
     let answer = denial.answer(index.map(Index::face));
@@ -31,8 +28,8 @@ pub(crate) fn respond(denial: &Denial, index: Option<&Index>, id: &RequestId) ->
     if let Some(seconds) = retry_after {
         headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
     }
-    if matches!(denial, Denial::MethodNotAllowed) {
-        headers.insert(header::ALLOW, HeaderValue::from_static(ALLOW));
+    if let (Denial::MethodNotAllowed, Some(index)) = (denial, index) {
+        headers.insert(header::ALLOW, index.methods.allow().clone());
     }
     if close {
         headers.insert(header::CONNECTION, HeaderValue::from_static("close"));

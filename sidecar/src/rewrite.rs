@@ -4,7 +4,8 @@
 //! credentials, names that servers read in more than one way, and headers by which a caller
 //! could say who it is or what it asks for; what is ours is set last. An app that sees
 //! `X-Sidegate-Scopes`, even empty, knows that a gate stands before it; `X-Sidegate-Subject`,
-//! `-Tenant` and `-Credential` are there only if someone proved to be someone.
+//! `-Tenant` and `-Credential` are there only if someone proved to be someone. A Gate may tell its
+//! app nothing of this; what callers say under these names goes all the same.
 
 use std::{fmt::Write as _, io::Write as _, net::IpAddr};
 
@@ -41,9 +42,13 @@ pub(crate) fn rewrite(
     peer: IpAddr,
     id: &RequestId,
 ) {
+    let headers = &mut head.headers;
+    let trailers = wants_trailers(head.version, headers);
+    if head.version == Version::HTTP_2 {
+        from_http2(&head.uri, headers);
+    }
     head.uri = Uri::from(permit.target().path_and_query().clone());
     head.version = Version::HTTP_11;
-    let headers = &mut head.headers;
     let chunked = headers.contains_key(header::TRANSFER_ENCODING);
     remove(headers, |name, headers| {
         hop_by_hop(name.as_str())
@@ -51,15 +56,47 @@ pub(crate) fn rewrite(
             || index.places.is_ours(name, headers)
             || !plain(name.as_str())
             || misleading(name.as_str())
+            || index.removed.contains(name)
     });
     if chunked {
         headers.insert(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+    }
+    if trailers {
+        headers.insert(header::TE, HeaderValue::from_static("trailers"));
     }
     let length = headers.get(header::CONTENT_LENGTH);
     if let Some(length) = length.filter(|length| length.len() > 1).and_then(refuse::content_length) {
         headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
     }
     append_peer(headers, peer);
+    if index.tells_identity() {
+        identify(permit, headers, id);
+    }
+}
+
+/// RFC 9113 §8.3.1 and §8.2.3: `:authority` becomes `Host`, the lines of `Cookie` one.
+fn from_http2(uri: &Uri, headers: &mut HeaderMap) {
+    if let Some(host) = uri.authority().and_then(|name| HeaderValue::from_str(name.as_str()).ok()) {
+        headers.insert(header::HOST, host);
+    }
+    let cookies: Vec<_> = headers.get_all(header::COOKIE).iter().map(HeaderValue::as_bytes).collect();
+    if cookies.len() > 1
+        && let Ok(joined) = HeaderValue::from_bytes(&cookies.join(&b"; "[..]))
+    {
+        headers.insert(header::COOKIE, joined);
+    }
+}
+
+/// gRPC says so in each request, and some servers refuse one that does not.
+fn wants_trailers(version: Version, headers: &HeaderMap) -> bool {
+    let is = |name, start: &[u8]| {
+        headers.get(name).is_some_and(|value| value.as_bytes().to_ascii_lowercase().starts_with(start))
+    };
+    version == Version::HTTP_2 && is(header::TE, b"trailers") && is(header::CONTENT_TYPE, b"application/grpc")
+}
+
+/// Says who asks.
+fn identify(permit: &Permit, headers: &mut HeaderMap, id: &RequestId) {
     headers.insert(REQUEST_ID, id.header().clone());
     match permit.principal() {
         None => {
@@ -73,6 +110,13 @@ pub(crate) fn rewrite(
             tenant.as_ref().map(|tenant| headers.insert(TENANT, tenant.clone()));
         }
     }
+}
+
+/// The names of headers that a Gate may have removed; what frames or routes a request stays.
+pub(crate) fn removable(names: &[String]) -> Box<[HeaderName]> {
+    const KEPT: [HeaderName; 3] = [header::HOST, header::CONTENT_LENGTH, header::TRANSFER_ENCODING];
+    let names = names.iter().filter_map(|name| HeaderName::from_bytes(name.as_bytes()).ok());
+    names.filter(|name| !KEPT.contains(name)).collect()
 }
 
 /// Makes an answer of the app what the caller receives. The request's id is set by the caller

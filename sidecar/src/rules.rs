@@ -2,10 +2,12 @@
 //!
 //! Every path is matched twice: as it is, and *folded*, that is decoded, in lower case and
 //! without a last slash, against patterns that are folded alike. Frameworks differ in whether
-//! `/ADMIN/`, `/admin` and `/%40me` are other pages than `/admin` and `/@me`; where the two
-//! ways find different rules the request has to satisfy **both**, so that no spelling of a
-//! path is a way around the rule for it. Whatever matches as it is also matches folded, so the
-//! second rule can only be one that stands earlier in the list.
+//! `/ADMIN/`, `/admin` and `/%40me` are other pages than `/admin` and `/@me`; so the request has
+//! to satisfy the first rule that matches it as it is **and every rule before that one which
+//! matches it folded**, so that no spelling of a path is a way around the rule for it.
+//!
+//! A doubtful path that passes (`/a//b`, `/a;b`, `/a%2Fb`) is matched so in each way that a server
+//! could read it. Every reading has to find a rule, and the request has to satisfy all of them.
 //!
 //! A pattern that no request can have, because such a request is refused before (`/a//b`),
 //! matches nothing. A rule that needs a feature which this version lacks denies what it
@@ -13,32 +15,22 @@
 
 use std::{borrow::Cow, cmp::Ordering, fmt::Write, sync::Arc};
 
-use http::Method;
-use sidegate_bundle::gate::{Access, Match, PathMatch, Requirement, Rule};
+use sidegate_bundle::gate::{
+    Access, KEEP_ALIVE_OFF, Match, PathMatch, Paths, REMOVES_HEADERS, Requirement, Rule,
+};
 
 use crate::{
     index::{ScopeBits, ScopeTable},
+    methods::{Methods, Verb},
     normalise::{self, Target},
 };
 
 mod trie;
 
-use trie::{Firsts, Trie, Whole};
+use trie::{Numbers, Trie, Whole};
 
 /// How audit lines and people call a rule: its name, or its place, as `rules[2]`.
 pub type RuleRef = Arc<str>;
-
-/// A method that is served.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Verb {
-    Get,
-    Head,
-    Post,
-    Put,
-    Patch,
-    Delete,
-    Options,
-}
 
 /// The rules of a bundle.
 #[derive(Debug)]
@@ -47,7 +39,7 @@ pub(crate) struct Rules {
     as_is: Trie,
     folded: Trie,
     /// For `OPTIONS *`: only matches that have no path.
-    asterisk: Firsts,
+    asterisk: Numbers,
 }
 
 #[derive(Debug)]
@@ -75,70 +67,32 @@ pub(crate) struct Needs {
     pub(crate) words: Requirement,
 }
 
-/// The rule that matches a path as it is, and the one that matches it folded if that is
-/// another.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// The rule that matches a path as it is, and the others that match it in another spelling or
+/// reading.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Found {
     pub(crate) rule: usize,
-    pub(crate) also: Option<usize>,
+    pub(crate) also: Vec<usize>,
 }
 
 /// Features of rules that this version knows.
-const FEATURES: &[&str] = &[];
-
-// === impl Verb ===
-
-impl Verb {
-    pub(crate) const COUNT: usize = 7;
-    const ALL: [(Self, &str); Self::COUNT] = [
-        (Self::Get, "GET"),
-        (Self::Head, "HEAD"),
-        (Self::Post, "POST"),
-        (Self::Put, "PUT"),
-        (Self::Patch, "PATCH"),
-        (Self::Delete, "DELETE"),
-        (Self::Options, "OPTIONS"),
-    ];
-
-    /// The served method of this name, in upper case.
-    pub(crate) fn of(method: &Method) -> Option<Self> {
-        match *method {
-            Method::GET => Some(Self::Get),
-            Method::HEAD => Some(Self::Head),
-            Method::POST => Some(Self::Post),
-            Method::PUT => Some(Self::Put),
-            Method::PATCH => Some(Self::Patch),
-            Method::DELETE => Some(Self::Delete),
-            Method::OPTIONS => Some(Self::Options),
-            _ => None,
-        }
-    }
-
-    /// Which verbs a match names, by their place in [`Verb::ALL`]. A name that is not served
-    /// adds none, and never means "any".
-    fn named(methods: &[String]) -> [bool; Self::COUNT] {
-        Self::ALL.map(|(verb, name)| {
-            let names = |wanted: &str| methods.iter().any(|method| method == wanted);
-            methods.is_empty() || names(name) || (verb == Self::Head && names("GET"))
-        })
-    }
-}
+const FEATURES: &[&str] = &[REMOVES_HEADERS, KEEP_ALIVE_OFF];
 
 // === impl Rules ===
 
 impl Rules {
-    pub(crate) fn new(rules: &[Rule], table: &mut ScopeTable) -> Self {
+    pub(crate) fn new(rules: &[Rule], methods: &Methods, passing: Paths, table: &mut ScopeTable) -> Self {
         let mut compiled = Self {
             list: Vec::with_capacity(rules.len()),
             as_is: Trie::default(),
             folded: Trie::default(),
-            asterisk: Firsts::default(),
+            asterisk: Numbers::default(),
         };
         let everything = [Match::default()];
         for (number, rule) in rules.iter().enumerate() {
             let matches = if rule.matches.is_empty() { &everything } else { rule.matches.as_slice() };
             for entry in matches {
-                compiled.add(number, entry);
+                compiled.add(number, entry, methods, passing);
             }
             compiled.list.push(CompiledRule::new(number, rule, table));
         }
@@ -148,12 +102,32 @@ impl Rules {
     /// The rules that decide about this path and method.
     pub(crate) fn find(&self, target: &Target, verb: Verb) -> Option<Found> {
         if target.is_asterisk() {
-            return self.asterisk.first(verb).map(|rule| Found { rule, also: None });
+            return self.asterisk.first(verb).map(|rule| Found { rule, also: Vec::new() });
         }
-        let rule = self.as_is.find(target.path(), verb, str::cmp)?;
-        let decoded = normalise::decoded(target.path());
-        let folded = self.folded.find(without_last_slash(&one_case(&decoded)), verb, ignoring_case);
-        Some(Found { rule, also: folded.filter(|folded| *folded != rule) })
+        let (rule, mut also) = self.matching(target.path(), verb)?;
+        for reading in target.readings().skip(1) {
+            let (first, others) = self.matching(reading, verb)?;
+            for number in std::iter::once(first).chain(others) {
+                if number != rule && !also.contains(&number) {
+                    also.push(number);
+                }
+            }
+        }
+        Some(Found { rule, also })
+    }
+
+    /// The first rule that matches this path as it is, and those before it that match it folded.
+    fn matching(&self, path: &str, verb: Verb) -> Option<(usize, Vec<usize>)> {
+        let rule = self.as_is.find(path, verb, str::cmp)?;
+        let decoded = normalise::decoded(path);
+        let one_case = one_case(&decoded);
+        let folded = without_last_slash(&one_case);
+        // Mostly there are none, and nothing is gathered then.
+        let others = match self.folded.find(folded, verb, ignoring_case) {
+            Some(first) if first < rule => self.folded.find_all(folded, verb, ignoring_case, rule),
+            _ => Vec::new(),
+        };
+        Some((rule, others))
     }
 
     #[cfg(test)]
@@ -165,8 +139,14 @@ impl Rules {
         &self.list[number]
     }
 
-    fn add(&mut self, number: usize, Match { path, methods }: &Match) {
-        let verbs = Verb::named(methods);
+    fn add(
+        &mut self,
+        number: usize,
+        Match { path, methods: names }: &Match,
+        methods: &Methods,
+        passing: Paths,
+    ) {
+        let verbs = methods.named(names);
         let (text, whole) = match path {
             None => {
                 self.asterisk.add(number, verbs);
@@ -175,7 +155,7 @@ impl Rules {
             Some(PathMatch::Exact(text)) => (text.as_str(), Whole::Only),
             Some(PathMatch::Prefix(text)) => (text.as_str(), Whole::OrBelow),
         };
-        let Some(pattern) = pattern(text) else { return };
+        let Some(pattern) = pattern(text, passing) else { return };
         let folded = one_case(&normalise::decoded(&pattern)).to_ascii_lowercase();
         self.as_is.add(&pattern, whole, number, verbs);
         self.folded.add(without_last_slash(&folded), whole, number, verbs);
@@ -215,14 +195,14 @@ impl Needs {
 
 impl Found {
     /// The numbers of the rules, the one that matches as it is first.
-    pub(crate) fn numbers(self) -> impl Iterator<Item = usize> {
-        std::iter::once(self.rule).chain(self.also)
+    pub(crate) fn numbers(&self) -> impl Iterator<Item = usize> {
+        std::iter::once(self.rule).chain(self.also.iter().copied())
     }
 }
 
 /// A rule's path as a request's would look: what cannot stand in a target is encoded. `None`:
 /// no request that comes so far can have it.
-fn pattern(text: &str) -> Option<String> {
+fn pattern(text: &str, passing: Paths) -> Option<String> {
     let mut encoded = String::with_capacity(text.len());
     for byte in text.bytes() {
         match byte {
@@ -231,7 +211,7 @@ fn pattern(text: &str) -> Option<String> {
             byte => drop(write!(encoded, "%{byte:02X}")),
         }
     }
-    normalise::path(&encoded).ok().map(Cow::into_owned)
+    normalise::path_passing(&encoded, passing).ok().map(Cow::into_owned)
 }
 
 fn without_last_slash(path: &str) -> &str {

@@ -1,34 +1,26 @@
-//! One connection of a caller: HTTP/1.1 in, requests to [`request::handle`], answers out.
+//! One connection of a caller: HTTP in, requests to [`request::handle`], answers out.
 //!
-//! This is the only place that knows which HTTP/1 core reads callers' bytes; another one would
+//! This is the only place that knows which HTTP core reads callers' bytes; another one would
 //! take hyper's place here and give the same three things: heads as `http::request::Parts`, bodies
 //! that are read as they are asked for, and an end when the Gate drains.
 
-use std::{
-    convert::Infallible,
-    future::{Future, poll_fn},
-    pin::{Pin, pin},
-    rc::Rc,
-    task::{Context, Poll},
-    time::Duration,
-};
+use std::{future::poll_fn, io, rc::Rc, task::Poll, time::Duration};
 
-use bytes::Bytes;
-use hyper::{
-    body::{Body as HttpBody, Frame, SizeHint},
-    server::conn::http1,
-    service::service_fn,
-};
-use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
-use crate::{accept::Accepted, forward::Body, gate::Worker, request};
+use crate::{accept::Accepted, gate::Worker};
 
+mod buffers;
 mod drain;
+mod http1;
+mod line;
 mod patience;
+mod unread;
 
+pub(crate) use buffers::Buffers;
 pub(crate) use drain::Drain;
-use patience::{Busy, Line, Patience, Timer};
+use line::{Line, Spoken};
+use patience::{Patience, Timer};
 
 /// What a connection may cost.
 #[derive(Clone, Debug)]
@@ -43,17 +35,24 @@ pub struct Limits {
     /// How many bytes of a connection are read ahead: no head may be longer. A head has at most
     /// 100 headers.
     pub buffer: usize,
+    /// How much of large heads is held for all callers of a Gate together; past it no more of one
+    /// is read until others are done.
+    pub buffers: usize,
     /// How many connections a Gate may have; the others wait in the kernel's queue.
     pub connections: usize,
+    /// How many of them one source may have (an IPv4 address, an IPv6 /64) that is not a trusted
+    /// proxy.
+    pub connections_per_source: usize,
+    /// How long nothing of a request's body may come while the app waits for it.
+    pub body: Duration,
+    /// How long a caller may take nothing of what it is sent. It is the kernel that looks.
+    pub untaken: Duration,
     /// How long the app may take to accept a connection.
     pub connect: Duration,
 }
 
-/// An answer on its way out.
-struct Outgoing {
-    body: Body,
-    _busy: Busy,
-}
+/// One connection is open while this lives.
+struct Open<'a>(&'a Worker);
 
 // === impl Limits ===
 
@@ -64,7 +63,11 @@ impl Default for Limits {
             idle: Duration::from_secs(75),
             half_closed: Duration::from_secs(5),
             buffer: 64 << 10,
+            buffers: 24 << 20,
             connections: 4096,
+            connections_per_source: 256,
+            body: Duration::from_mins(1),
+            untaken: Duration::from_mins(2),
             connect: Duration::from_secs(5),
         }
     }
@@ -72,72 +75,47 @@ impl Default for Limits {
 
 /// Serves one connection to its end. When the Gate drains, the request in flight is the last.
 pub(crate) async fn connection(gate: Rc<Worker>, accepted: Accepted) {
-    let Accepted { stream, peer, load: _load, place: _place } = accepted;
+    let Accepted { stream, peer, load: _load, place: _place, share: _share } = accepted;
     let stream = match TcpStream::from_std(stream) {
         Ok(stream) => stream,
-        Err(error) => {
-            tracing::warn!(%error, "a connection cannot be served");
-            return;
-        }
+        Err(error) => return tracing::warn!(%error, "a connection cannot be served"),
     };
-    let limits = &gate.shared.limits;
-    let patience = Patience::new(limits.clone());
+    let _open = Open::new(&gate);
+    let patience = Patience::new(gate.shared.limits.clone(), gate.buffers.loan());
     let mut timer = Timer::new(Rc::clone(&patience));
-    let line = Line::new(stream, Rc::clone(&patience));
-    let handler = Rc::clone(&gate);
-    let service = service_fn(move |request| {
-        let busy = patience.busy();
-        let answer = request::handle(Rc::clone(&handler), peer.ip(), request);
-        async { Ok::<_, Infallible>(answer.await.map(|body| Outgoing { body, _busy: busy })) }
-    });
-    let mut connection = pin!(
-        http1::Builder::new()
-            .header_read_timeout(None)
-            .max_buf_size(limits.buffer)
-            // The last read may go past the buffer. (That there are at most 100 headers is hyper's
-            // own default; to say so would move them from the stack to the heap.)
-            .max_header_size(limits.buffer)
-            .serve_connection(TokioIo::new(line), service)
-    );
     let mut draining = gate.drain.watch();
-    gate.counters.connections_opened.add();
-    let ended = poll_fn(|cx| {
+    let mut line = Line::new(stream, Rc::clone(&patience));
+    let spoken = poll_fn(|cx| {
         if draining.begins(cx) {
-            connection.as_mut().graceful_shutdown();
+            return Poll::Ready(Ok(Spoken::Nothing));
         }
-        if let Poll::Ready(ended) = connection.as_mut().poll(cx) {
-            return Poll::Ready(ended);
+        match line.poll_spoken(cx) {
+            Poll::Pending => timer.poll(cx).map(|()| Ok::<_, io::Error>(Spoken::Nothing)),
+            spoken => spoken,
         }
-        if timer.poll(cx).is_pending() {
-            return Poll::Pending;
-        }
-        // Nobody is waited for any longer. Dropping the connection closes it, and the app's.
-        Poll::Ready(Ok(()))
     });
-    if let Err(error) = ended.await {
-        tracing::debug!(%error, "a caller's connection ended");
+    match spoken.await {
+        Ok(Spoken::Http1) => {
+            http1::serve(&gate, peer, line, &patience, &mut timer, &mut draining).await;
+        }
+        Ok(Spoken::Http2) => {}
+        Ok(Spoken::Tls) => gate.refuse_tls(),
+        Ok(Spoken::Nothing) => {}
+        Err(error) => tracing::debug!(%error, "a caller's connection ended"),
     }
-    gate.counters.connections_closed.add();
 }
 
-// === impl Outgoing ===
+// === impl Open ===
 
-impl HttpBody for Outgoing {
-    type Data = Bytes;
-    type Error = hyper::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        Pin::new(&mut self.body).poll_frame(cx)
+impl<'a> Open<'a> {
+    fn new(gate: &'a Worker) -> Self {
+        gate.counters.connections_opened.add();
+        Self(gate)
     }
+}
 
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+impl Drop for Open<'_> {
+    fn drop(&mut self) {
+        self.0.counters.connections_closed.add();
     }
 }

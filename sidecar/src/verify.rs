@@ -81,3 +81,8 @@ pub(crate) fn verify(index: &Index, presented: Option<Presented<'_>>, now: Times
     let malformed = Holder::Refused(Denial::InvalidKey(place, KeyFault::Malformed), None);
     text.map_or(malformed, |text| api_key::verify(index, text, place, now))
 }
+
+/// Who would stand behind a request that presents the secret of this key.
+pub(crate) fn suppose(index: &Index, id: KeyId, now: Timestamp) -> Holder {
+    api_key::suppose(index, id, index.places.first(), now)
+}

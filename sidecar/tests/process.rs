@@ -153,6 +153,26 @@ fn not_ready_then_ready_then_drained() {
 }
 
 #[test]
+fn its_memory_is_its_own_and_tls_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    write_bundle(folder.path(), GateName::new("dify", "api"));
+    let sidecar = Sidecar::run(folder.path(), slow_app(Duration::ZERO));
+    until(|| sidecar.ready().status.success());
+    if cfg!(target_os = "linux") {
+        let limits = fs::read_to_string(format!("/proc/{}/limits", sidecar.child.id())).unwrap();
+        let core = limits.lines().find(|line| line.starts_with("Max core file size")).unwrap();
+        assert_eq!(core.split_whitespace().skip(4).take(2).collect::<Vec<_>>(), ["0", "0"], "{core}");
+    }
+    let mut stream = TcpStream::connect(sidecar.listen).unwrap();
+    stream.write_all(b"\x16\x03\x01\x02\x00\x01\x00").unwrap();
+    assert_eq!(stream.read_to_end(&mut Vec::new()).unwrap_or_default(), 0);
+    let port = sidecar.listen.port();
+    sidecar.signal("-TERM");
+    let (_, _, log) = sidecar.end();
+    assert!(log.contains(&format!("TLS on port {port}: terminate it before the pod")), "{log}");
+}
+
+#[test]
 fn a_second_signal_ends_it_at_once() {
     let folder = tempfile::tempdir().unwrap();
     write_bundle(folder.path(), GateName::new("dify", "api"));

@@ -56,7 +56,14 @@ pub(super) fn answer(denial: &Denial, bundle: Option<&GateBundle>) -> Answer {
         status,
         challenges: challenges(denial, status, error, policy, realm),
         retry_after: matches!(denial, Denial::NoBundle).then_some(5),
-        close: matches!(denial, Denial::DoubtfulRequest(_) | Denial::HeadTooLarge | Denial::HeadTimeout),
+        close: matches!(
+            denial,
+            Denial::DoubtfulRequest(_)
+                | Denial::HeadTooLarge
+                | Denial::TargetTooLong
+                | Denial::HeadTimeout
+                | Denial::BodyTimeout
+        ),
         error,
         title,
         detail: detail(denial, policy),
@@ -83,7 +90,9 @@ fn line(denial: &Denial, policy: Option<&KeyPolicy>) -> (u16, &'static str, &'st
         Denial::MethodNotAllowed => (405, "method_not_allowed", "method not allowed"),
         Denial::ExpectationFailed => (417, "expectation_failed", "expectation failed"),
         Denial::HeadTooLarge => (431, "head_too_large", "request head too large"),
+        Denial::TargetTooLong => (414, "target_too_long", "request target too long"),
         Denial::HeadTimeout => (408, "head_timeout", "request too slow"),
+        Denial::BodyTimeout => (408, "body_timeout", "request too slow"),
         Denial::AppUnavailable => (502, "app_unavailable", "the app does not answer"),
         Denial::NoBundle => (503, "no_bundle", "not ready"),
     }
@@ -114,7 +123,9 @@ fn detail(denial: &Denial, policy: Option<&KeyPolicy>) -> String {
         Denial::MethodNotAllowed => "this method is not served here".to_owned(),
         Denial::ExpectationFailed => "the only expectation served is 100-continue".to_owned(),
         Denial::HeadTooLarge => "send fewer or shorter headers".to_owned(),
+        Denial::TargetTooLong => "send a shorter path and query".to_owned(),
         Denial::HeadTimeout => "the request's head did not arrive in time".to_owned(),
+        Denial::BodyTimeout => "the request's body stopped arriving".to_owned(),
         Denial::AppUnavailable => "the app behind this gate could not be reached".to_owned(),
         Denial::NoBundle => {
             "this gate has no bundle yet; its operator's log and `kubectl describe gate` say why".to_owned()

@@ -22,7 +22,9 @@ fn every() -> Vec<Denial> {
         Denial::MethodNotAllowed,
         Denial::ExpectationFailed,
         Denial::HeadTooLarge,
+        Denial::TargetTooLong,
         Denial::HeadTimeout,
+        Denial::BodyTimeout,
         Denial::AppUnavailable,
         Denial::NoBundle,
     ];

@@ -49,6 +49,46 @@ fn the_bundle_has_this_text() {
     insta::assert_json_snapshot!(full());
 }
 
+/// Every field that has a default, set to something else.
+fn deviating() -> GateBundle {
+    GateBundle {
+        mode: Mode::Audit,
+        paths: Paths { encoded_slash: true, double_slash: true, semicolon: true },
+        methods: vec!["PROPFIND".to_owned()],
+        forward: Forward {
+            identity_headers: false,
+            trusted_proxies: vec!["10.0.0.0/8".to_owned()],
+            remove_headers: vec!["X-Debug".to_owned()],
+        },
+        keep_alive: KeepAlive::Off,
+        audit_allow: AuditAllow::Each,
+        ..GateBundle::closed(GateName::new("dify", "api"))
+    }
+}
+
+#[test]
+fn what_deviates_from_the_defaults_has_this_text() {
+    assert_eq!(unpack::<GateBundle>(&pack(&deviating()).unwrap()).unwrap(), deviating());
+    insta::assert_json_snapshot!(deviating());
+}
+
+#[test]
+fn a_single_deviation_brings_no_other_field() {
+    let mut bundle = GateBundle::closed(GateName::new("dify", "api"));
+    bundle.paths.semicolon = true;
+    bundle.forward.remove_headers = vec!["X-Debug".to_owned()];
+    let value = serde_json::to_value(bundle).unwrap();
+    assert_eq!(value["paths"], json!({"semicolon": true}));
+    assert_eq!(value["forward"], json!({"removeHeaders": ["X-Debug"]}));
+    assert!(value.get("keepAlive").is_none() && value.get("mode").is_none());
+}
+
+#[test]
+fn a_reader_that_would_ignore_what_it_must_not_is_named_the_feature() {
+    assert_eq!(GateBundle::closed(GateName::new("dify", "api")).features(), [""; 0]);
+    assert_eq!(deviating().features(), ["removeHeaders", "keepAliveOff"]);
+}
+
 #[test]
 fn a_bundle_survives_being_packed() {
     assert_eq!(unpack::<GateBundle>(&pack(&full()).unwrap()).unwrap(), full());

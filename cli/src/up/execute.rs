@@ -21,7 +21,7 @@ use sidegate_operator::{
     plan::{BundleWrite, CredentialSecret, Delete, Reshape, Status, StatusWrite, Write},
     world::{
         BUNDLE, DIGEST_ANNOTATION, InForce, KIND_LABEL, ObjectName, ObjectRef, OurSecret, Owner,
-        REVISION_ANNOTATION, Update,
+        REVISION_ANNOTATION, Tick, Update,
     },
 };
 use sidegate_runtime::follow::Newest;
@@ -79,6 +79,7 @@ impl Execute for Files {
             Write::Mint(secret) => inner.mint(secret, now),
             Write::Reshape(reshape) => inner.reshape(reshape),
             Write::Delete(delete) => inner.delete(delete),
+            Write::Recall(gate, _) => Ok(inner.recall(gate)),
             Write::Bundle(bundle) => inner.bundle(bundle, now),
         }
     }
@@ -153,6 +154,24 @@ impl Inner {
             .filter(|meta| meta.resource_version.as_deref() == Some(resource_version))
             .cloned()
             .ok_or_else(|| WriteError::Conflict { what: format!("cannot write Secret {name}") })
+    }
+
+    /// Which bundle stands in the state folder.
+    fn recall(&self, gate: &GateName) -> Vec<Update> {
+        let of_files = convert::gate_to_files(gate);
+        let bytes = self.state.read_bundle(&of_files, FILE);
+        let bundle = bytes.and_then(|bytes| document::unpack::<GateBundle>(&bytes).ok());
+        let found = bundle.and_then(|bundle| Some((bundle.digest().ok()?, bundle)));
+        vec![match found {
+            // Not the Secret's version: the next plan offers the bundle to its gate.
+            Some((digest, bundle)) => {
+                let (revision, bundle) = (bundle.revision, Arc::new(bundle));
+                let (tick, resource_version) = (Tick::default(), String::new());
+                let in_force = InForce { tick, revision, digest, resource_version, bundle, written: None };
+                Update::BundleRecalled(gate.clone(), in_force)
+            }
+            None => Update::BundleBlank(gate.clone()),
+        }]
     }
 
     /// Writes a bundle, unless the one that stands says the same, and puts it in force.

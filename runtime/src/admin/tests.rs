@@ -113,3 +113,19 @@ async fn callers_that_never_finish_make_room_for_new_ones() {
     assert_eq!(stuck[0].read(&mut [0]).await.unwrap_or_default(), 0, "the oldest had to go");
     stop.cancel();
 }
+
+#[tokio::test]
+async fn what_must_run_and_does_not_is_named() {
+    let admin = Admin::new();
+    let dead = Arc::new(Mutex::new(None::<String>));
+    let asked = Arc::clone(&dead);
+    admin.alive_while("gate", move || asked.lock().unwrap().clone());
+    let listening = admin.listen(ANY).await.unwrap();
+    let address = listening.address();
+    tokio::spawn(listening.serve(CancellationToken::new()));
+    assert_eq!(ask(address, "GET /livez").await, ("200".to_owned(), "ok\n".to_owned()));
+    *dead.lock().unwrap() = Some("a worker has ended".to_owned());
+    let said = ("503".to_owned(), "gate: a worker has ended\n".to_owned());
+    assert_eq!(ask(address, "GET /livez").await, said);
+    assert_eq!(ask(address, "GET /readyz").await.0, "200");
+}

@@ -1,5 +1,5 @@
 //! Audit lines: denials each, up to a number a second for each reason, then counted; what was
-//! allowed as one line a minute for all that is alike.
+//! allowed as one line a minute for all that is alike, or as its Gate wants it.
 //!
 //! A thread of its own writes them. The way to it is bounded and never waited for: what does not
 //! fit is counted, and the count is said.
@@ -21,7 +21,7 @@ use jiff::Timestamp;
 use sidegate_bundle::{
     Revision,
     audit::{Actor, AuditEvent, Repeated},
-    gate::GateName,
+    gate::{AuditAllow, GateName},
 };
 
 use super::{Audit, Recorder, Seen};
@@ -174,7 +174,11 @@ impl Recorder for LineRecorder {
     fn record(&mut self, seen: &Seen<'_>) {
         match seen.decision.denied {
             Some(word) => self.denied(word, seen),
-            None => self.allowed(seen),
+            None => match seen.allows {
+                AuditAllow::Aggregated => self.allowed(seen),
+                AuditAllow::Each => self.lines.out.write(&AuditEvent::from(seen.decision.clone())),
+                AuditAllow::None => {}
+            },
         }
     }
 

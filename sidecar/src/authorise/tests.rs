@@ -40,11 +40,12 @@ fn outcome(accesses: Vec<Access>, name: &str) -> Result<Option<String>, Denial> 
 }
 
 fn decided(index: &Index, holder: &Holder) -> Result<Option<String>, Denial> {
-    let target = Target::of(&"/".parse().unwrap()).unwrap();
+    let target = Target::of(&"/".parse().unwrap(), sidegate_bundle::gate::Paths::default()).unwrap();
     // The first rule as the one that matches folded, the last as it is.
     let last = index.rules.len().checked_sub(1);
-    let found = last.map(|rule| Found { rule, also: (rule > 0).then_some(0) });
-    let permit = authorise(&index.rules, found, holder, target).map_err(|refusal| refusal.denial)?;
+    let found = last.map(|rule| Found { rule, also: (rule > 0).then_some(0).into_iter().collect() });
+    let judged = judge(&index.rules, found.as_ref(), holder).map_err(|refusal| refusal.denial);
+    let permit = authorise(index.mode(), judged, holder, target)?;
     Ok(permit.principal().map(|principal| principal.subject.to_string()))
 }
 

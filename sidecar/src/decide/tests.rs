@@ -1,6 +1,12 @@
 //! The quickstart's Gate, request by request.
 
 use proptest::prelude::*;
+use sidegate_bundle::{
+    GateBundle,
+    gate::{Access, KeepAlive, Mode, Paths},
+};
+
+mod routers;
 
 use super::*;
 use crate::builders::{api_key, head, now, quickstart};
@@ -133,7 +139,6 @@ fn two_credentials_are_refused_on_anonymous_routes_as_well() {
 #[test]
 fn another_spelling_is_denied_by_the_rule_that_it_would_get_around() {
     use crate::builders::{exact, matching, prefix, rule, scopes};
-    use sidegate_bundle::gate::Access;
     let mut bundle = quickstart();
     bundle.rules = vec![
         rule("admin", vec![matching(exact("/admin"), &[])], scopes(&["apps:write"])),
@@ -149,6 +154,190 @@ fn another_spelling_is_denied_by_the_rule_that_it_would_get_around() {
     ] {
         assert_eq!(line(&index, "GET", target, headers), expected, "{target}");
     }
+}
+
+/// A Gate with an admin's page, a public folder, and a page for everybody with a key.
+fn pages(paths: Paths) -> GateBundle {
+    use crate::builders::{exact, matching, prefix, rule, scopes};
+    GateBundle {
+        paths,
+        rules: vec![
+            rule("admin", vec![matching(prefix("/admin"), &[])], scopes(&["apps:write"])),
+            rule("public", vec![matching(prefix("/public"), &[])], Access::Anonymous),
+            rule("group", vec![matching(exact("/p/a%2Fb"), &[])], Access::Anonymous),
+            rule("index", vec![matching(exact("/"), &[])], Access::Anonymous),
+            rule("rest", vec![matching(prefix("/"), &[])], Access::Authenticated),
+        ],
+        ..quickstart()
+    }
+}
+
+#[test]
+fn a_doubtful_path_passes_only_where_every_reading_of_it_may() {
+    let refuse = Index::new(&pages(Paths::default()));
+    let pass = Index::new(&pages(Paths { encoded_slash: true, double_slash: true, semicolon: true }));
+    let (public, rest, admin) =
+        ("allowed | public | -", "401 missing_credentials | rest | -", "401 missing_credentials | admin | -");
+    for (target, expected) in [
+        // Two slashes.
+        ("/public//x", public),
+        ("/public//admin", public),
+        ("//public/x", rest),
+        ("//admin", rest),
+        ("/x//admin", rest),
+        ("//x/admin", rest),
+        // A semicolon.
+        ("/public/x;y=1", public),
+        ("/public;y=1/x", rest),
+        ("/admin;x", rest),
+        ("/admin;x/y", rest),
+        ("/public/..;/admin", "400 ambiguous_path | - | -"),
+        ("/public/.;/admin", "400 ambiguous_path | - | -"),
+        ("/public;/../admin", admin),
+        // An encoded slash.
+        ("/public/a%2Fb", public),
+        ("/public/a%5Cb", public),
+        ("/public%2Fa", rest),
+        // A server that decodes asks for /p/a/b.
+        ("/p/a%2Fb", "401 missing_credentials | rest | -"),
+        ("/p/A%2FB", rest),
+        ("/public/..%2Fadmin", "400 ambiguous_path | - | -"),
+        ("/public%2F..%2Fadmin", "400 ambiguous_path | - | -"),
+        ("/public/%2E%2E%5Cadmin", "400 ambiguous_path | - | -"),
+        ("/public/%252E%252E%252Fadmin", "400 ambiguous_path | - | -"),
+        // Together.
+        ("/%2Fadmin", rest),
+        ("/x;a%2Fb//admin", rest),
+    ] {
+        if target != "/public;/../admin" {
+            assert_eq!(line(&refuse, "GET", target, &[]), "400 ambiguous_path | - | -", "{target}");
+        }
+        assert_eq!(line(&pass, "GET", target, &[]), expected, "{target}");
+    }
+}
+
+#[test]
+fn a_key_that_meets_one_reading_of_a_path_has_to_meet_the_others() {
+    let pass = Index::new(&pages(Paths { encoded_slash: true, double_slash: true, semicolon: true }));
+    let (ci, admin) = (api_key("ci"), api_key("admin"));
+    for target in ["//admin", "/admin;x", "/%2Fadmin", "//x/admin", "/ADMIN;x/", "/%2F%2Fx%5Cadmin;/"] {
+        let denied = line(&pass, "GET", target, &[("x-api-key", ci.expose())]);
+        assert_eq!(denied, "403 insufficient_scope | admin | key:team-a.ci", "{target}");
+        let allowed = line(&pass, "GET", target, &[("x-api-key", admin.expose())]);
+        assert_eq!(allowed, "allowed key:team-a.admin | rest | key:team-a.admin", "{target}");
+    }
+}
+
+#[test]
+fn a_reading_without_a_rule_is_denied() {
+    let mut bundle = pages(Paths { double_slash: true, ..Paths::default() });
+    bundle.rules.truncate(2);
+    let index = Index::new(&bundle);
+    assert_eq!(line(&index, "GET", "/public//x", &[]), "allowed | public | -");
+    assert_eq!(line(&index, "GET", "//public/x", &[]), "401 missing_credentials | - | -");
+}
+
+#[test]
+fn what_passes_of_one_kind_lets_nothing_of_another_pass() {
+    for (paths, passing) in [
+        (Paths { encoded_slash: true, ..Paths::default() }, "/public/a%2Fb"),
+        (Paths { double_slash: true, ..Paths::default() }, "/public//b"),
+        (Paths { semicolon: true, ..Paths::default() }, "/public/a;b"),
+    ] {
+        let index = Index::new(&pages(paths));
+        for target in ["/public/a%2Fb", "/public//b", "/public/a;b"] {
+            let expected =
+                if target == passing { "allowed | public | -" } else { "400 ambiguous_path | - | -" };
+            assert_eq!(line(&index, "GET", target, &[]), expected, "{target} {paths:?}");
+        }
+    }
+}
+
+#[test]
+fn a_method_of_the_gates_own_is_served_by_rules_that_name_it_or_any() {
+    use crate::builders::{matching, prefix, rule};
+    let mut bundle = quickstart();
+    bundle.methods = vec!["PROPFIND".to_owned()];
+    bundle.rules = vec![
+        rule("dav", vec![matching(prefix("/dav"), &["PROPFIND"])], Access::Anonymous),
+        rule("get", vec![matching(prefix("/"), &["GET"])], Access::Anonymous),
+        rule("any", vec![matching(prefix("/any"), &[])], Access::Anonymous),
+    ];
+    let index = Index::new(&bundle);
+    for (method, target, expected) in [
+        ("PROPFIND", "/dav", "allowed | dav | -"),
+        ("PROPFIND", "/any", "allowed | any | -"),
+        ("PROPFIND", "/other", "401 missing_credentials | - | -"),
+        ("REPORT", "/any", "405 method_not_allowed | - | -"),
+        ("propfind", "/dav", "405 method_not_allowed | - | -"),
+    ] {
+        assert_eq!(line(&index, method, target, &[]), expected, "{method} {target}");
+    }
+}
+
+#[test]
+fn a_gate_that_audits_lets_through_what_is_about_access_and_nothing_else() {
+    let audit = Index::new(&GateBundle { mode: Mode::Audit, ..quickstart() });
+    let enforce = Index::new(&quickstart());
+    let outcome = |index: &Index, method: &str, target: &str, headers: &[(&str, &str)]| {
+        let decided = decide(index, &head(method, target, headers), now());
+        match decided.verdict {
+            Ok(permit) => {
+                let who = permit.principal().map_or("-", |principal| &*principal.subject);
+                format!("through {who} {}", permit.unenforced().map_or("-", Denial::word))
+            }
+            Err(denial) => denial.word().to_owned(),
+        }
+    };
+    let (ci, old, suspended, stranger) =
+        (api_key("ci"), api_key("old"), api_key("suspended"), api_key("stranger"));
+    let key = |key| [("x-api-key", sidegate_bundle::ApiKey::expose(key))];
+    for (method, target, headers, expected) in [
+        ("GET", "/healthz", &[][..], "through - -"),
+        ("GET", "/api/v1/apps", &[], "through - missing_credentials"),
+        ("GET", "/api/v1/apps", &key(&ci), "through key:team-a.ci -"),
+        ("POST", "/api/v1/apps", &key(&ci), "through key:team-a.ci insufficient_scope"),
+        ("GET", "/team-b", &key(&ci), "through key:team-a.ci tenant_not_allowed"),
+        ("GET", "/nowhere", &key(&ci), "through key:team-a.ci no_rule"),
+        ("GET", "/nowhere", &[], "through - missing_credentials"),
+        // Who cannot prove who it is, is nobody.
+        ("GET", "/api/v1/apps", &key(&old), "through - expired"),
+        ("GET", "/api/v1/apps", &key(&suspended), "through - suspended"),
+        ("GET", "/api/v1/apps", &key(&stranger), "through - unknown_key"),
+        (
+            "GET",
+            "/api/v1/apps",
+            &[("x-api-key", "one"), ("x-api-key", "two")],
+            "through - ambiguous_credentials",
+        ),
+        ("PROPFIND", "/api/v1/apps", &key(&ci), "through - method_not_allowed"),
+        // What cannot be handed on in one form, and what may ask for more than is known here.
+        ("TRACE", "/healthz", &[], "method_not_allowed"),
+        ("get", "/healthz", &[], "method_not_allowed"),
+        ("GET", "//healthz", &[], "ambiguous_path"),
+        ("GET", "/healthz", &[("expect", "x")], "expectation_failed"),
+        ("GET", "/healthz", &[("transfer-encoding", "gzip")], "doubtful_request"),
+        ("GET", "http://elsewhere/", &[], "doubtful_request"),
+        ("GET", "/later", &[], "rule_not_understood"),
+    ] {
+        assert_eq!(outcome(&audit, method, target, headers), expected, "{method} {target} {headers:?}");
+        let enforced = outcome(&enforce, method, target, headers);
+        let word = expected.rsplit(' ').next().unwrap();
+        let same = if word == "-" { expected } else { word };
+        assert_eq!(enforced, same, "the same is decided: {method} {target} {headers:?}");
+    }
+}
+
+#[test]
+fn what_this_version_can_do_it_does_and_what_it_cannot_it_denies() {
+    let mut bundle = quickstart();
+    bundle.forward.remove_headers = vec!["X-Debug".to_owned()];
+    bundle.keep_alive = KeepAlive::Off;
+    let features = bundle.features();
+    bundle.rules[0].needs = features;
+    assert_eq!(line(&Index::new(&bundle), "GET", "/healthz", &[]), "allowed | health | -");
+    bundle.rules[0].needs.push("of tomorrow".to_owned());
+    assert_eq!(line(&Index::new(&bundle), "GET", "/healthz", &[]), "403 rule_not_understood | health | -");
 }
 
 #[test]

@@ -2,18 +2,22 @@
 
 use std::{
     cell::Cell,
+    future::Future as _,
     pin::Pin,
     rc::Rc,
     task::{Context, Poll, ready},
+    time::Duration,
 };
 
 use bytes::Bytes;
 use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
+use thiserror::Error;
+use tokio::time::{Sleep, sleep};
 
 use super::pool::Lease;
 use crate::rewrite;
 
-type Polled = Poll<Option<Result<Frame<Bytes>, hyper::Error>>>;
+type Polled<E> = Poll<Option<Result<Frame<Bytes>, E>>>;
 
 /// A request's body, on its way to the app. Its trailers are dropped: a name in them would come
 /// past everything that looks at headers.
@@ -21,6 +25,21 @@ type Polled = Poll<Option<Result<Frame<Bytes>, hyper::Error>>>;
 pub(crate) struct RequestBody {
     body: Incoming,
     sent: Sent,
+    /// How long nothing may come while the app would take it.
+    patience: Duration,
+    /// When that is over; `None`: nothing is waited for.
+    deadline: Option<Pin<Box<Sleep>>>,
+}
+
+/// Why a request's body ends before its end.
+#[derive(Debug, Error)]
+pub(crate) enum BodyError {
+    /// It is cut short or badly framed.
+    #[error("the caller broke off its body")]
+    Broken(#[source] hyper::Error),
+    /// Nothing of it came for too long.
+    #[error("the caller stopped sending its body")]
+    Late,
 }
 
 /// Was the request's body taken to its end?
@@ -47,25 +66,30 @@ pub(crate) enum Body {
 // === impl RequestBody ===
 
 impl RequestBody {
-    pub(crate) fn new(body: Incoming) -> (Self, Sent) {
+    pub(crate) fn new(body: Incoming, patience: Duration) -> (Self, Sent) {
         let sent = Sent(Rc::new(Cell::new(body.is_end_stream())));
-        (Self { body, sent: sent.clone() }, sent)
+        (Self { body, sent: sent.clone(), patience, deadline: None }, sent)
     }
 }
 
 impl HttpBody for RequestBody {
     type Data = Bytes;
-    type Error = hyper::Error;
+    type Error = BodyError;
 
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Polled {
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Polled<BodyError> {
         loop {
-            let frame = ready!(Pin::new(&mut self.body).poll_frame(cx));
+            let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(cx) else {
+                let patience = self.patience;
+                let deadline = self.deadline.get_or_insert_with(|| Box::pin(sleep(patience)));
+                return deadline.as_mut().poll(cx).map(|()| Some(Err(BodyError::Late)));
+            };
+            self.deadline = None;
             if frame.is_none() || self.body.is_end_stream() {
                 self.sent.0.set(true);
             }
             match frame {
                 Some(Ok(frame)) if frame.is_trailers() => {}
-                other => return Poll::Ready(other),
+                other => return Poll::Ready(other.map(|frame| frame.map_err(BodyError::Broken))),
             }
         }
     }
@@ -109,7 +133,7 @@ impl HttpBody for AppBody {
     type Data = Bytes;
     type Error = hyper::Error;
 
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Polled {
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Polled<hyper::Error> {
         let mut frame = ready!(Pin::new(&mut self.body).poll_frame(cx));
         match &mut frame {
             None => self.give_back(),
@@ -137,7 +161,7 @@ impl HttpBody for Body {
     type Data = Bytes;
     type Error = hyper::Error;
 
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Polled {
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Polled<hyper::Error> {
         match &mut *self {
             Self::App(body) => Pin::new(body).poll_frame(cx),
             Self::Ours(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),

@@ -32,7 +32,7 @@ use tokio::{
 };
 
 use super::{App, AppError, RequestBody};
-use crate::metrics::Counters;
+use crate::{metrics::Counters, serve::Limits};
 
 /// How long an idle connection is kept. What the app closes earlier is noticed.
 const IDLE: Duration = Duration::from_secs(30);
@@ -47,7 +47,7 @@ const WARNING: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(crate) struct Pool {
     app: App,
-    timeout: Duration,
+    limits: Limits,
     counters: Arc<Counters>,
     /// The one used last stands last and is taken first, so that the others can expire.
     idle: RefCell<Vec<Idle>>,
@@ -86,9 +86,13 @@ struct Task(AbortHandle);
 // === impl Pool ===
 
 impl Pool {
-    /// Empty. A new connection may take `timeout`.
-    pub(crate) fn new(app: App, timeout: Duration, counters: Arc<Counters>) -> Rc<Self> {
-        Rc::new(Self { app, timeout, counters, idle: RefCell::default(), warned: Cell::default() })
+    /// Empty.
+    pub(crate) fn new(app: App, limits: Limits, counters: Arc<Counters>) -> Rc<Self> {
+        Rc::new(Self { app, limits, counters, idle: RefCell::default(), warned: Cell::default() })
+    }
+
+    pub(super) fn limits(&self) -> &Limits {
+        &self.limits
     }
 
     /// An idle connection that is still good, or a new one.
@@ -105,7 +109,7 @@ impl Pool {
 
     /// A new connection.
     pub(crate) async fn connect(self: &Rc<Self>) -> Result<Lease, AppError> {
-        let connected = match time::timeout(self.timeout, Connection::open(&self.app)).await {
+        let connected = match time::timeout(self.limits.connect, Connection::open(&self.app)).await {
             Ok(connected) => connected,
             Err(_) => Err(AppError::ConnectTimeout),
         };
@@ -259,7 +263,7 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         LocalRuntime::new().unwrap().block_on(async {
-            let pool = Pool::new(address.into(), Duration::from_secs(5), Arc::default());
+            let pool = Pool::new(address.into(), Limits::default(), Arc::default());
             let lease = pool.connect().await.unwrap();
             let (mut stream, _) = listener.accept().unwrap();
             task::yield_now().await;
@@ -282,7 +286,7 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         LocalRuntime::new().unwrap().block_on(async {
-            let pool = Pool::new(address.into(), Duration::from_secs(5), Arc::default());
+            let pool = Pool::new(address.into(), Limits::default(), Arc::default());
             pool.connect().await.unwrap().give_back();
             pool.sweep();
             assert_eq!(pool.idle.borrow().len(), 1);
@@ -300,7 +304,8 @@ mod tests {
         listener.listen(0).unwrap();
         let address = listener.local_addr().unwrap().as_socket().unwrap();
         LocalRuntime::new().unwrap().block_on(async {
-            let pool = Pool::new(address.into(), Duration::from_millis(50), Arc::default());
+            let limits = Limits { connect: Duration::from_millis(50), ..Limits::default() };
+            let pool = Pool::new(address.into(), limits, Arc::default());
             let mut held = Vec::new();
             for _ in 0..8 {
                 match pool.connect().await {

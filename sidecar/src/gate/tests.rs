@@ -6,6 +6,8 @@ mod backend;
 mod bodies;
 mod client;
 mod connections;
+mod limits;
+mod unread;
 mod ways;
 
 use backend::Backend;

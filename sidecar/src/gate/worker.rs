@@ -6,7 +6,7 @@ use std::{
     ops::Deref,
     rc::Rc,
     sync::Arc,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use jiff::Timestamp;
@@ -25,11 +25,13 @@ use crate::{
     index::Index,
     metrics::Counters,
     request_id::RequestId,
-    serve::{self, Drain},
+    serve::{self, Buffers, Drain},
 };
 
 /// How often the pool is swept and the recorder flushed.
 const TICK: Duration = Duration::from_secs(1);
+/// One line in so long about callers that speak TLS.
+const TLS_SAID: Duration = Duration::from_secs(10);
 /// How many ids the system's randomness is asked for at once.
 const IDS: usize = 64;
 const ID: usize = size_of::<u128>();
@@ -40,12 +42,15 @@ pub(crate) struct Worker {
     pub(crate) pool: Rc<Pool>,
     pub(crate) counters: Arc<Counters>,
     pub(crate) drain: Drain,
+    pub(crate) buffers: Buffers,
     reader: RefCell<Reader<Index>>,
     index: RefCell<Option<Rc<InForce>>>,
     recorder: RefCell<Box<dyn Recorder>>,
     random: RefCell<[u8; IDS * ID]>,
     /// How many bytes of `random` are still unused.
     unused: Cell<usize>,
+    /// When it was last said that somebody speaks TLS here.
+    tls_said: Cell<Option<Instant>>,
 }
 
 /// The index in force. Behind an [`Rc`] its handles are counted on this thread only: no two workers
@@ -65,17 +70,19 @@ impl Deref for InForce {
 // === impl Worker ===
 
 impl Worker {
-    /// Made on the worker's thread.
-    pub(super) fn new(shared: Arc<Shared>, counters: Arc<Counters>) -> Self {
+    /// One of so many, made on its thread.
+    pub(super) fn new(shared: Arc<Shared>, counters: Arc<Counters>, workers: usize) -> Self {
         Self {
-            pool: Pool::new(shared.app.clone(), shared.limits.connect, Arc::clone(&counters)),
-            counters,
+            pool: Pool::new(shared.app.clone(), shared.limits.clone(), Arc::clone(&counters)),
             drain: Drain::default(),
+            buffers: Buffers::new(shared.limits.buffers / workers, Arc::clone(&counters)),
             reader: RefCell::new(shared.index.reader()),
             index: RefCell::default(),
             recorder: RefCell::new(shared.audit.recorder(&shared.gate)),
             random: RefCell::new([0; IDS * ID]),
             unused: Cell::new(0),
+            counters,
+            tls_said: Cell::default(),
             shared,
         }
     }
@@ -107,6 +114,17 @@ impl Worker {
         let mut id = [0; ID];
         id.copy_from_slice(&random[start..start + ID]);
         RequestId::new(u128::from_ne_bytes(id))
+    }
+
+    /// A caller spoke TLS: said, but not for each.
+    pub(crate) fn refuse_tls(&self) {
+        self.counters.tls_refused.add();
+        let now = Instant::now();
+        if self.tls_said.get().is_none_or(|last| now.duration_since(last) >= TLS_SAID) {
+            self.tls_said.set(Some(now));
+            let Shared { gate, port, .. } = &*self.shared;
+            tracing::warn!(%gate, port, "TLS on port {port}: terminate it before the pod");
+        }
     }
 
     /// Tells one decision.

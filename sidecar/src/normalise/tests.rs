@@ -95,7 +95,7 @@ fn the_app_is_asked_for_what_was_matched_with_the_query_as_it_came() {
         ("http://api/a/./b", "/a/b"),
         ("*", "*"),
     ] {
-        let normal = Target::of(&raw.parse().unwrap()).unwrap();
+        let normal = Target::of(&raw.parse().unwrap(), Paths::default()).unwrap();
         assert_eq!(normal.path_and_query().as_str(), target, "{raw}");
         assert_eq!(Uri::from(normal.path_and_query().clone()).to_string(), target, "{raw}");
     }
@@ -104,7 +104,7 @@ fn the_app_is_asked_for_what_was_matched_with_the_query_as_it_came() {
 #[test]
 fn a_raw_byte_in_the_query_is_refused() {
     let uri = Uri::from_maybe_shared("/a?q=é".as_bytes()).unwrap();
-    assert_eq!(Target::of(&uri).unwrap_err(), Denial::AmbiguousPath(QUERY_BYTE));
+    assert_eq!(Target::of(&uri, Paths::default()).unwrap_err(), Denial::AmbiguousPath(QUERY_BYTE));
 }
 
 /// Paths made of what matters.
@@ -164,7 +164,7 @@ proptest! {
     fn what_is_normalised_is_what_is_forwarded(raw in paths(), query in "[!-~&&[^#<>\"]]{0,8}") {
         let text = format!("{raw}?{query}");
         if let Ok(uri) = text.parse::<Uri>()
-            && let Ok(target) = Target::of(&uri)
+            && let Ok(target) = Target::of(&uri, Paths::default())
         {
             let normal = path(uri.path());
             prop_assert_eq!(Ok(target.path()), normal.as_deref());

@@ -4,8 +4,9 @@ use super::*;
 use crate::builders::{head, plain_head};
 
 fn word(head: &Parts) -> String {
-    match refuse(head) {
-        Ok(_) => "fine".to_owned(),
+    match refuse(head, &Methods::new(&["PROPFIND".to_owned()])) {
+        Ok(Some(_)) => "fine".to_owned(),
+        Ok(None) => "not listed".to_owned(),
         Err(Denial::DoubtfulRequest(why)) => why.to_owned(),
         Err(denial) => denial.word().to_owned(),
     }
@@ -16,11 +17,14 @@ fn with(headers: &[(&str, &str)]) -> String {
 }
 
 #[test]
-fn seven_methods_are_served() {
-    for method in ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"] {
+fn a_method_is_served_or_could_be_or_never_is() {
+    for method in ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "PROPFIND"] {
         assert_eq!(word(&plain_head(method, "/")), "fine", "{method}");
     }
-    for method in ["CONNECT", "TRACE", "get", "Get", "PROPFIND", "GETT", "QUERY"] {
+    for method in ["GETT", "QUERY", "M-SEARCH"] {
+        assert_eq!(word(&plain_head(method, "/")), "not listed", "{method}");
+    }
+    for method in ["CONNECT", "TRACE", "get", "Get", "propfind", "GET1", "GE_T", "-", "A-", "$"] {
         assert_eq!(word(&plain_head(method, "/")), "method_not_allowed", "{method}");
     }
     assert_eq!(word(&plain_head("CONNECT", "a:80")), "method_not_allowed");
@@ -89,11 +93,11 @@ fn without_host_nothing_is_served_in_http_1_0_either() {
 }
 
 #[test]
-fn other_versions_are_not_served_yet() {
-    for version in [Version::HTTP_09, Version::HTTP_2, Version::HTTP_3] {
+fn other_versions_are_not_served() {
+    for version in [Version::HTTP_09, Version::HTTP_3] {
         let mut head = plain_head("GET", "/");
         head.version = version;
-        assert_eq!(word(&head), "only HTTP/1.0 and HTTP/1.1 are served here");
+        assert_eq!(word(&head), "only HTTP/1.0, HTTP/1.1 and HTTP/2 are served here");
     }
 }
 

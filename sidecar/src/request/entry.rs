@@ -1,10 +1,11 @@
 //! What is told of one request, whatever becomes of it: counters, audit, the answer's own headers.
 
-use std::{net::IpAddr, rc::Rc, time::Instant};
+use std::{net::IpAddr, ops::Deref, rc::Rc, time::Instant};
 
+use bytes::Bytes;
 use http::{Method, Response, Version, request::Parts};
 use jiff::Timestamp;
-use sidegate_bundle::{Revision, audit::Decision, denial::Denial};
+use sidegate_bundle::{Revision, audit::Decision, denial::Denial, gate::AuditAllow};
 
 use crate::{
     Decided, Permit,
@@ -19,12 +20,15 @@ use crate::{
     verify::Principal,
 };
 
+/// What an audit line has instead of a method and a path that nobody read.
+const UNKNOWN: &str = "-";
 const BROKEN_BODY: &str = "the request's body is cut short or badly framed";
 
 /// One request. It is recorded once: when its answer begins, or when this is dropped before that.
 pub(super) struct Entry {
     gate: Rc<Worker>,
-    peer: IpAddr,
+    client: IpAddr,
+    allows: AuditAllow,
     time: Timestamp,
     begun: Instant,
     id: RequestId,
@@ -41,6 +45,33 @@ enum Judged {
     NoBundle(String),
 }
 
+/// Our answer to a head that could not be read. It is recorded without a word of that head.
+pub(crate) fn unread(gate: &Worker, peer: IpAddr, denial: &Denial) -> Response<Bytes> {
+    let (time, begun) = (Timestamp::now(), Instant::now());
+    let index = gate.index();
+    let index = index.as_deref().map(Deref::deref);
+    let id = gate.new_id();
+    let answer = respond(denial, index, &id);
+    gate.counters.deny(denial.word());
+    let decision = Decision {
+        time,
+        gate: &gate.shared.gate,
+        revision: index.map(Index::revision),
+        rule: None,
+        denied: Some(denial.word()),
+        enforced: true,
+        actor: None,
+        client: peer,
+        method: UNKNOWN,
+        path: UNKNOWN,
+        request_id: id.as_str(),
+        duration: microseconds(begun),
+    };
+    let status = Some(answer.status().as_u16());
+    gate.record(&Seen { decision, denial: Some(denial), status, allows: AuditAllow::default() });
+    answer
+}
+
 // === impl Entry ===
 
 impl Entry {
@@ -53,7 +84,8 @@ impl Entry {
         };
         Self {
             gate: Rc::clone(gate),
-            peer,
+            client: index.map_or(peer, |index| index.client(peer, &head.headers)),
+            allows: index.map(Index::audit_allow).unwrap_or_default(),
             time,
             begun: Instant::now(),
             id: gate.new_id(),
@@ -97,8 +129,10 @@ impl Entry {
     /// Our answer to what was let through and came to nothing.
     pub(super) fn give_up(mut self, error: &AppError, index: &Index) -> Response<Body> {
         tracing::debug!(id = %self.id, error = error as &dyn std::error::Error, "no answer of the app");
-        if let AppError::Caller(_) = error {
-            return self.refuse(&Denial::DoubtfulRequest(BROKEN_BODY), Some(index));
+        match error {
+            AppError::Caller(_) => return self.refuse(&Denial::DoubtfulRequest(BROKEN_BODY), Some(index)),
+            AppError::CallerLate => return self.refuse(&Denial::BodyTimeout, Some(index)),
+            _ => {}
         }
         self.gate.counters.allowed.add();
         self.gate.counters.app_error(error);
@@ -119,20 +153,25 @@ impl Entry {
             }
             Judged::NoBundle(path) => (path.as_str(), None, None),
         };
+        let unenforced = self.verdict().ok().and_then(Permit::unenforced).map(Denial::word);
+        if let (None, Some(word)) = (denial, unenforced) {
+            self.gate.counters.let_through(word);
+        }
         let decision = Decision {
             time: self.time,
             gate: &self.gate.shared.gate,
             revision: self.revision,
             rule: rule.map(Into::into),
-            denied: denial.map(Denial::word),
+            denied: denial.map(Denial::word).or(unenforced),
+            enforced: denial.is_some(),
             actor: principal.map(Principal::actor),
-            client: self.peer,
+            client: self.client,
             method: self.method.as_str(),
             path,
             request_id: self.id.as_str(),
-            duration: u64::try_from(self.begun.elapsed().as_micros()).unwrap_or(u64::MAX),
+            duration: microseconds(self.begun),
         };
-        self.gate.record(&Seen { decision, denial, status });
+        self.gate.record(&Seen { decision, denial, status, allows: self.allows });
     }
 }
 
@@ -143,4 +182,8 @@ impl Drop for Entry {
             self.record(None, None);
         }
     }
+}
+
+fn microseconds(begun: Instant) -> u64 {
+    u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX)
 }

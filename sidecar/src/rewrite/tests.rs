@@ -131,6 +131,63 @@ fn what_could_mislead_the_app_is_removed() {
 }
 
 #[test]
+fn a_gate_removes_further_headers_and_never_what_frames_or_routes() {
+    let mut bundle = quickstart();
+    bundle.forward.remove_headers =
+        ["X-Debug", "cookie", "Host", "Content-Length", "no name"].map(str::to_owned).to_vec();
+    let headers =
+        [("x-debug", "1"), ("X-DEBUG", "2"), ("cookie", "a=b"), ("content-length", "3"), ("x-kept", "k")];
+    let lines = received(&bundle, head("POST", "/healthz", &headers));
+    assert!(!lines.iter().any(|line| line.starts_with("x-debug") || line.starts_with("cookie")), "{lines:?}");
+    for kept in ["host: api", "content-length: 3", "x-kept: k"] {
+        assert!(lines.contains(&kept.to_owned()), "{kept}: {lines:?}");
+    }
+}
+
+#[test]
+fn an_app_that_wants_no_word_of_ours_gets_none_and_nobody_elses() {
+    let mut bundle = quickstart();
+    bundle.forward.identity_headers = false;
+    let key = api_key("ci");
+    let headers =
+        [("x-api-key", key.expose()), ("x-sidegate-subject", "admin"), ("x-sidegate-request-id", "1")];
+    assert_eq!(
+        received(&bundle, head("GET", "/api/v1/apps", &headers)),
+        ["GET /api/v1/apps", "host: api", "x-forwarded-for: 192.0.2.7"]
+    );
+}
+
+#[test]
+fn a_doubtful_path_that_passes_goes_on_as_it_came() {
+    let mut bundle = quickstart();
+    bundle.paths = sidegate_bundle::gate::Paths { encoded_slash: true, double_slash: true, semicolon: true };
+    bundle.rules = vec![crate::builders::rule("all", vec![], sidegate_bundle::gate::Access::Anonymous)];
+    for (target, line) in [
+        ("/a//b;c%2fd?q=1", "GET /a//b;c%2Fd?q=1"),
+        ("//a/./%61;x", "GET //a/a;x"),
+        ("http://api//a", "GET //a"),
+    ] {
+        assert_eq!(received(&bundle, plain_head("GET", target))[0], line, "{target}");
+    }
+}
+
+#[test]
+fn a_gate_that_audits_strips_as_ever_and_tells_only_of_callers_who_proved_who_they_are() {
+    let bundle = GateBundle { mode: sidegate_bundle::gate::Mode::Audit, ..quickstart() };
+    for (key, subject) in
+        [("ci", Some("key:team-a.ci")), ("old", None), ("suspended", None), ("stranger", None)]
+    {
+        let key = api_key(key);
+        let headers =
+            [("x-api-key", key.expose()), ("x-sidegate-subject", "admin"), ("x_sidegate_subject", "admin")];
+        let lines = received(&bundle, head("DELETE", "/api/v1/apps", &headers));
+        assert!(!lines.iter().any(|line| line.contains(key.expose()) || line.contains("admin")), "{lines:?}");
+        let told = lines.iter().find_map(|line| line.strip_prefix("x-sidegate-subject: "));
+        assert_eq!(told, subject);
+    }
+}
+
+#[test]
 fn what_is_the_apps_stays() {
     for (name, value) in [
         ("authorization", "Bearer app-1"),

@@ -3,11 +3,11 @@
 
 use std::cmp::Ordering;
 
-use super::Verb;
+use crate::methods::{Verb, VerbSet};
 
-/// For each verb, the number of the first rule.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Firsts([u32; Verb::COUNT]);
+/// The numbers of rules, in ascending order, each with the verbs that it is for.
+#[derive(Debug, Default)]
+pub(super) struct Numbers(Vec<(u32, VerbSet)>);
 
 /// What a pattern stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,6 +18,9 @@ pub(super) enum Whole {
     OrBelow,
 }
 
+/// Compares a pattern's segment with a path's.
+type Order = fn(&str, &str) -> Ordering;
+
 /// Nodes in one list; the first is the root.
 #[derive(Debug)]
 pub(super) struct Trie(Vec<Node>);
@@ -27,36 +30,34 @@ struct Node {
     /// In the order of their segments.
     children: Vec<(Box<str>, usize)>,
     /// Rules for paths that end here.
-    here: Firsts,
+    here: Numbers,
     /// Rules for paths that end here or go on.
-    below: Firsts,
+    below: Numbers,
 }
 
-const NONE: u32 = u32::MAX;
+// === impl Numbers ===
 
-// === impl Firsts ===
-
-impl Firsts {
-    pub(super) fn add(&mut self, number: usize, verbs: [bool; Verb::COUNT]) {
-        let number = u32::try_from(number).unwrap_or(NONE);
-        for (first, named) in self.0.iter_mut().zip(verbs) {
-            if named {
-                *first = number.min(*first);
-            }
+impl Numbers {
+    /// Adds a rule. Rules are added in their order.
+    pub(super) fn add(&mut self, number: usize, verbs: VerbSet) {
+        let Ok(number) = u32::try_from(number) else { return };
+        if verbs.is_empty() {
+            return;
+        }
+        debug_assert!(self.0.last().is_none_or(|(last, _)| *last <= number), "in their order");
+        match self.0.last_mut() {
+            Some((last, known)) if *last == number => *known = known.with(verbs),
+            _ => self.0.push((number, verbs)),
         }
     }
 
     pub(super) fn first(&self, verb: Verb) -> Option<usize> {
-        match self.0[verb as usize] {
-            NONE => None,
-            number => usize::try_from(number).ok(),
-        }
+        self.all(verb).next()
     }
-}
 
-impl Default for Firsts {
-    fn default() -> Self {
-        Self([NONE; Verb::COUNT])
+    fn all(&self, verb: Verb) -> impl Iterator<Item = usize> {
+        let fitting = self.0.iter().filter(move |(_, verbs)| verbs.has(verb));
+        fitting.filter_map(|(number, _)| usize::try_from(*number).ok())
     }
 }
 
@@ -64,7 +65,7 @@ impl Default for Firsts {
 
 impl Trie {
     /// Adds a pattern. Of a prefix, a last slash says nothing.
-    pub(super) fn add(&mut self, path: &str, whole: Whole, number: usize, verbs: [bool; Verb::COUNT]) {
+    pub(super) fn add(&mut self, path: &str, whole: Whole, number: usize, verbs: VerbSet) {
         let path = match whole {
             Whole::Only => path,
             Whole::OrBelow => path.strip_suffix('/').unwrap_or(path),
@@ -82,17 +83,36 @@ impl Trie {
 
     /// The first rule of all patterns that stand for this path. `order` compares a pattern's
     /// segment with the path's.
-    pub(super) fn find(&self, path: &str, verb: Verb, order: fn(&str, &str) -> Ordering) -> Option<usize> {
+    pub(super) fn find(&self, path: &str, verb: Verb, order: Order) -> Option<usize> {
+        let mut first: Option<usize> = None;
+        self.visit(path, order, |numbers| {
+            first = match (first, numbers.first(verb)) {
+                (Some(one), Some(other)) => Some(one.min(other)),
+                (one, other) => one.or(other),
+            };
+        });
+        first
+    }
+
+    /// All rules before `end` of the patterns that stand for this path.
+    pub(super) fn find_all(&self, path: &str, verb: Verb, order: Order, end: usize) -> Vec<usize> {
+        let mut all = Vec::new();
+        self.visit(path, order, |numbers| all.extend(numbers.all(verb).filter(|number| *number < end)));
+        all.sort_unstable();
+        all.dedup();
+        all
+    }
+
+    fn visit(&self, path: &str, order: Order, mut look: impl FnMut(&Numbers)) {
         let mut node = &self.0[0];
-        let mut found = node.below.0[verb as usize];
+        look(&node.below);
         for segment in segments(path) {
             let child = node.children.binary_search_by(|(pattern, _)| order(pattern, segment));
-            let Ok(child) = child else { return Firsts([found; Verb::COUNT]).first(verb) };
+            let Ok(child) = child else { return };
             node = &self.0[node.children[child].1];
-            found = found.min(node.below.0[verb as usize]);
+            look(&node.below);
         }
-        found = found.min(node.here.0[verb as usize]);
-        Firsts([found; Verb::COUNT]).first(verb)
+        look(&node.here);
     }
 
     fn child(&mut self, at: usize, segment: &str) -> usize {

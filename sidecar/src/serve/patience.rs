@@ -8,29 +8,28 @@
 
 use std::{
     cell::{Cell, RefCell},
-    io,
     pin::Pin,
     rc::Rc,
     task::{Context, Poll, Waker, ready},
 };
 
-use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
-    net::TcpStream,
-    time::{Instant, Sleep, sleep_until},
-};
+use tokio::time::{Instant, Sleep, sleep_until};
 
-use super::Limits;
+use super::{Limits, buffers::Loan};
 
 /// What one connection waits for, shared by its socket, its requests and its timer.
 #[derive(Debug)]
 pub(super) struct Patience {
     limits: Limits,
+    /// What is held of the head that comes, or that is being answered.
+    loan: Loan,
     phase: Cell<Phase>,
     /// When the caller's bytes had ended, or when it took something of the answer after that.
     ended: Cell<Option<Instant>>,
     /// Does something of an answer wait for the caller to take it? The app's part is over by then.
     waiting: Cell<bool>,
+    /// Is anything of an answer still to be written? Else what is written is not ours.
+    answering: Cell<bool>,
     /// Who was not told of that end, and is to ask again when the app has answered.
     untold: RefCell<Option<Waker>>,
 }
@@ -43,13 +42,6 @@ enum Phase {
     Idle(Instant),
     /// For the app.
     Busy,
-}
-
-/// The caller's socket. It says when bytes come, and does not say at once when they end.
-#[derive(Debug)]
-pub(super) struct Line {
-    stream: TcpStream,
-    patience: Rc<Patience>,
 }
 
 /// While this lives the app is waited for, not the caller.
@@ -67,26 +59,46 @@ pub(super) struct Timer {
 
 impl Patience {
     /// A connection that was just made.
-    pub(super) fn new(limits: Limits) -> Rc<Self> {
+    pub(super) fn new(limits: Limits, loan: Loan) -> Rc<Self> {
         let phase = Cell::new(Phase::Head(Instant::now()));
-        let (ended, waiting, untold) = (Cell::default(), Cell::default(), RefCell::default());
-        Rc::new(Self { limits, phase, ended, waiting, untold })
+        let (ended, waiting, answering) = (Cell::default(), Cell::default(), Cell::default());
+        Rc::new(Self { limits, loan, phase, ended, waiting, answering, untold: RefCell::default() })
     }
 
     /// A request is there.
     pub(super) fn busy(self: &Rc<Self>) -> Busy {
         self.phase.set(Phase::Busy);
+        self.answering.set(true);
         Busy(Rc::clone(self))
     }
 
-    fn heard(&self) {
-        if let Phase::Idle(_) = self.phase.get() {
-            self.phase.set(Phase::Head(Instant::now()));
+    /// Has a head begun, and nothing is owed to the caller but an answer to it?
+    pub(super) fn is_in_a_head(&self) -> bool {
+        matches!(self.phase.get(), Phase::Head(_)) && !self.answering.get()
+    }
+
+    /// Has a request come whose answer is not written in full?
+    pub(super) fn is_answering(&self) -> bool {
+        self.answering.get()
+    }
+
+    /// May more be read? If not, `waker` is woken when it is worth asking again.
+    pub(super) fn may_read(&self, waker: &Waker) -> bool {
+        matches!(self.phase.get(), Phase::Busy) || self.loan.may_read(waker)
+    }
+
+    /// So many bytes came.
+    pub(super) fn heard(&self, bytes: usize) {
+        match self.phase.get() {
+            Phase::Idle(_) => self.phase.set(Phase::Head(Instant::now())),
+            Phase::Head(_) => {}
+            Phase::Busy => return,
         }
+        self.loan.read(bytes);
     }
 
     /// Did the caller take something? Then it is still there.
-    fn offered(&self, taken: bool) {
+    pub(super) fn offered(&self, taken: bool) {
         self.waiting.set(!taken);
         if taken && self.ended.get().is_some() {
             self.ended.set(Some(Instant::now()));
@@ -94,7 +106,10 @@ impl Patience {
     }
 
     /// The caller took all that there was.
-    fn flushed(&self) {
+    pub(super) fn flushed(&self) {
+        if !matches!(self.phase.get(), Phase::Busy) {
+            self.answering.set(false);
+        }
         if self.waiting.take()
             && let Phase::Idle(_) = self.phase.get()
         {
@@ -103,13 +118,18 @@ impl Patience {
     }
 
     /// The caller's bytes have ended: is it time to say so?
-    fn says_end(&self) -> bool {
+    pub(super) fn says_end(&self) -> bool {
         let ended = self.ended.get().unwrap_or_else(|| {
             let now = Instant::now();
             self.ended.set(Some(now));
             now
         });
         !matches!(self.phase.get(), Phase::Busy) || ended.elapsed() >= self.limits.half_closed
+    }
+
+    /// The caller's end is not told yet: this asks again when the app has answered.
+    pub(super) fn tell_end_to(&self, waker: &Waker) {
+        self.untold.replace(Some(waker.clone()));
     }
 
     /// When it ends; `None`: not as things are.
@@ -127,6 +147,7 @@ impl Patience {
 impl Drop for Busy {
     fn drop(&mut self) {
         self.0.phase.set(Phase::Idle(Instant::now()));
+        self.0.loan.give_back();
         if let Some(waker) = self.0.untold.take() {
             waker.wake();
         }
@@ -157,66 +178,6 @@ impl Timer {
                 None => self.sleep.as_mut().reset(now + self.patience.limits.idle),
             }
         }
-    }
-}
-
-// === impl Line ===
-
-impl Line {
-    pub(super) fn new(stream: TcpStream, patience: Rc<Patience>) -> Self {
-        Self { stream, patience }
-    }
-}
-
-impl AsyncRead for Line {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        let before = buf.filled().len();
-        ready!(Pin::new(&mut self.stream).poll_read(cx, buf))?;
-        if buf.filled().len() > before {
-            self.patience.heard();
-            Poll::Ready(Ok(()))
-        } else if self.patience.says_end() {
-            Poll::Ready(Ok(()))
-        } else {
-            self.patience.untold.replace(Some(cx.waker().clone()));
-            Poll::Pending
-        }
-    }
-}
-
-impl AsyncWrite for Line {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.stream).poll_write(cx, buf);
-        self.patience.offered(written.is_ready());
-        written
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bufs: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.stream).poll_write_vectored(cx, bufs);
-        self.patience.offered(written.is_ready());
-        written
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        ready!(Pin::new(&mut self.stream).poll_flush(cx))?;
-        self.patience.flushed();
-        Poll::Ready(Ok(()))
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
     }
 }
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use sidegate_bundle::{
+    KeyId,
     api_key::PresentedKey,
     denial::{Denial, KeyFault, Place, Unusable},
     gate::Standing,
@@ -22,6 +23,16 @@ pub(super) fn verify(index: &Index, text: &str, place: Place, now: Timestamp) ->
     if known.hash != verifier {
         return invalid(KeyFault::WrongSecret);
     }
+    proven(known, place, now)
+}
+
+/// Whose key this would be, if its secret were right.
+pub(super) fn suppose(index: &Index, id: KeyId, place: Place, now: Timestamp) -> Holder {
+    let unknown = Holder::Refused(Denial::InvalidKey(place, KeyFault::Unknown), None);
+    index.key(id).map_or(unknown, |known| proven(known, place, now))
+}
+
+fn proven(known: &KnownKey, place: Place, now: Timestamp) -> Holder {
     let principal = Arc::clone(&known.principal);
     match unusable(known, now) {
         Some(why) => Holder::Refused(Denial::KeyNotUsable(place, why), Some(principal)),

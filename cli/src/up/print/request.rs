@@ -28,7 +28,9 @@ pub(crate) fn line(seen: &Seen<'_>, zone: &TimeZone, palette: Palette) -> String
         (None, Some(_)) => {}
     }
     let rule = decision.rule.as_ref().map(|rule| format!("rule {}", plain(rule)));
-    match (rule, seen.denial.map(reason)) {
+    let unenforced = decision.denied.filter(|_| !decision.enforced);
+    let unenforced = || unenforced.map(|word| format!("{word}, let through by mode Audit"));
+    match (rule, seen.denial.map(reason).or_else(unenforced)) {
         (Some(rule), Some(reason)) => parts.push(format!("{rule}: {reason}")),
         (Some(text), None) | (None, Some(text)) => parts.push(text),
         (None, None) => {}
@@ -101,6 +103,7 @@ mod tests {
             revision: None,
             rule: rule.map(|rule| rule.to_owned().into()),
             denied: denial.as_ref().map(Denial::word),
+            enforced: true,
             actor: known.then(|| Actor {
                 subject: "key:team-a.ci-key".into(),
                 tenant: "ns:team-a".into(),
@@ -112,7 +115,16 @@ mod tests {
             request_id: "r",
             duration: 214,
         };
-        line(&Seen { decision, denial: denial.as_ref(), status }, &TimeZone::UTC, Palette::plain())
+        line(
+            &Seen {
+                decision,
+                denial: denial.as_ref(),
+                status,
+                allows: sidegate_bundle::gate::AuditAllow::default(),
+            },
+            &TimeZone::UTC,
+            Palette::plain(),
+        )
     }
 
     #[test]

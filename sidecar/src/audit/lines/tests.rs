@@ -66,8 +66,13 @@ fn gate() -> GateName {
     GateName::new("dify", "api")
 }
 
-/// Tells one decision.
-fn tell(
+/// Tells one decision, of a Gate that wants allowed requests aggregated.
+fn tell(recorder: &mut dyn Recorder, second: i64, denied: Option<&'static str>, what: (&str, &str, &str)) {
+    tell_as(AuditAllow::Aggregated, recorder, second, denied, what);
+}
+
+fn tell_as(
+    allows: AuditAllow,
     recorder: &mut dyn Recorder,
     second: i64,
     denied: Option<&'static str>,
@@ -81,6 +86,7 @@ fn tell(
         revision: Some(Revision(42)),
         rule: Some(rule.into()),
         denied,
+        enforced: true,
         actor: (!subject.is_empty()).then_some(actor),
         client: "127.0.0.1".parse().unwrap(),
         method,
@@ -89,7 +95,7 @@ fn tell(
         duration: 7,
     };
     let denial = denied.map(|_| Denial::NoRule);
-    recorder.record(&Seen { decision, denial: denial.as_ref(), status: Some(200) });
+    recorder.record(&Seen { decision, denial: denial.as_ref(), status: Some(200), allows });
 }
 
 fn started() -> (Paper, Lines, Writing) {
@@ -206,4 +212,22 @@ fn a_reader_that_takes_nothing_holds_up_nobody_and_what_is_lost_is_counted() {
     assert!(lost >= 20_000 - 2 * QUEUE - 1000, "{lost}");
     drop((recorder, lines));
     assert!(!writing.finish(Duration::from_millis(50)));
+}
+
+#[test]
+fn a_gate_may_want_allowed_requests_told_each_or_not_at_all() {
+    for (allows, allowed) in [(AuditAllow::Each, 3), (AuditAllow::None, 0), (AuditAllow::Aggregated, 1)] {
+        let (paper, lines, writing) = started();
+        let mut recorder = lines.recorder(&gate());
+        for second in 0..3 {
+            tell_as(allows, &mut *recorder, second, None, ("key:team-a.ci", "read", "GET"));
+        }
+        tell_as(allows, &mut *recorder, 3, Some("no_rule"), ("", "", "GET"));
+        recorder.flush(at(3), true);
+        drop((recorder, lines));
+        assert!(writing.finish(Duration::from_secs(5)));
+        let rows = paper.rows();
+        let count = |status: &str| rows.iter().filter(|row| row[0] == status).count();
+        assert_eq!((count("Success"), count("Failure")), (allowed, 1), "{allows:?}: {rows:?}");
+    }
 }

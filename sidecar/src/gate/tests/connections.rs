@@ -152,7 +152,7 @@ fn a_connection_may_be_idle_for_longer_than_a_head_may_take() {
     }
     client.send("GET");
     let begun = Instant::now();
-    assert_eq!(client.rest(), b"");
+    assert_eq!(client.answer().status, 408);
     assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
     let mut idle = setup.client();
     assert_eq!(idle.ask("GET /healthz", "", "").status, 200);
@@ -298,21 +298,30 @@ fn a_bundle_is_swapped_under_load_and_nothing_is_dropped_or_left_undecided() {
 #[test]
 fn asked_to_stop_it_finishes_what_is_in_flight_and_takes_nothing_new() {
     let backend = Backend::serving(|mut connection, requests| {
-        connection.head();
-        requests.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
-        thread::sleep(Duration::from_millis(300));
-        connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\ndone").unwrap();
+        while let Some(received) = connection.head() {
+            if received.head.contains("slow") {
+                requests.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+                thread::sleep(Duration::from_millis(300));
+            }
+            connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\ndone").unwrap();
+        }
     });
     let setup = Setup::new(backend.address());
     let address = setup.gate.local_addr();
+    let mut new = setup.client();
     let mut idle = setup.client();
+    assert_eq!(idle.ask("GET /healthz", "", "").header("connection"), None);
     let mut busy = setup.client();
-    busy.send("GET /healthz HTTP/1.1\r\nHost: api\r\n\r\n");
+    busy.send("GET /healthz?slow HTTP/1.1\r\nHost: api\r\n\r\n");
     until(|| backend.requests() == 1);
     let stopped = thread::spawn(move || setup.stop());
+    let begun = Instant::now();
     assert_eq!(idle.rest(), b"");
+    assert_eq!(new.rest(), b"");
+    assert!(begun.elapsed() < Duration::from_millis(200), "idle ones go at once: {:?}", begun.elapsed());
     let answer = busy.answer();
     assert_eq!((answer.status, answer.text()), (200, "done"));
+    assert_eq!(answer.header("connection"), Some("close"));
     assert_eq!(busy.rest(), b"");
     assert!(stopped.join().unwrap() < Duration::from_secs(2));
     assert!(std::net::TcpStream::connect(address).is_err());

@@ -1,15 +1,19 @@
 use std::{future::poll_fn, io::Read, net::TcpListener, time::Duration};
 
-use tokio::{io::AsyncWriteExt, time::timeout};
+use tokio::{io::AsyncWriteExt, net::TcpStream, time::timeout};
 
 use super::*;
+use crate::serve::{buffers::Buffers, line::Line};
 
 /// hyper drops the body as soon as its last piece is in the buffer; that may be long before the
 /// caller has taken it.
 #[tokio::test]
 async fn a_caller_that_takes_its_time_over_the_end_of_an_answer_is_not_idle() {
     let idle = Duration::from_millis(50);
-    let patience = Patience::new(Limits { idle, ..Limits::default() });
+    let patience = Patience::new(
+        Limits { idle, ..Limits::default() },
+        Buffers::new(0, std::sync::Arc::default()).loan(),
+    );
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
     let (mut caller, _) = listener.accept().unwrap();

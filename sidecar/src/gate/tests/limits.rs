@@ -1,0 +1,81 @@
+//! What callers that are many, large or slow may cost.
+
+use super::*;
+
+fn with(limits: Limits, app: SocketAddr) -> Setup {
+    let setup = Setup::without_bundle(app, limits);
+    setup.put_in_force(1);
+    setup
+}
+
+#[test]
+fn a_body_that_stops_coming_is_a_408_and_the_app_is_left() {
+    let (gone, left) = std::sync::mpsc::channel();
+    let gone = Mutex::new(gone);
+    let backend = Backend::serving(move |mut connection, _| {
+        let received = connection.head().unwrap();
+        gone.lock().unwrap().send(connection.body(&received).is_none()).unwrap();
+    });
+    let limits = Limits { body: Duration::from_millis(150), ..Limits::default() };
+    let setup = with(limits, backend.address());
+    let mut client = setup.client();
+    client.send("POST /healthz HTTP/1.1\r\nHost: api\r\nContent-Length: 90\r\n\r\n");
+    // Slow is not late.
+    for _ in 0..6 {
+        thread::sleep(Duration::from_millis(50));
+        client.send("more");
+    }
+    let begun = Instant::now();
+    let answer = client.answer();
+    assert!(begun.elapsed() >= Duration::from_millis(100), "{:?}", begun.elapsed());
+    assert_eq!((answer.status, answer.header("connection")), (408, Some("close")));
+    assert!(answer.text().contains("body_timeout"), "{}", answer.text());
+    assert_eq!(client.rest(), b"");
+    assert!(left.recv_timeout(Duration::from_secs(5)).unwrap());
+    assert_eq!(setup.told(1)[0].denied, Some("body_timeout"));
+}
+
+#[test]
+fn large_heads_that_do_not_end_are_held_back_and_small_ones_pass() {
+    let backend = Backend::echo();
+    let limits = Limits { buffers: 1 << 20, head: Duration::from_secs(1), ..Limits::default() };
+    let setup = with(limits, backend.address());
+    let unfinished = format!("GET /healthz HTTP/1.1\r\nHost: api\r\nX-Long: {}", "x".repeat(60_000));
+    let mut large: Vec<_> = (0..40).map(|_| setup.client()).collect();
+    for client in &mut large {
+        client.send(&unfinished);
+    }
+    until(|| setup.count(|worker| worker.heads_held_back.get()) >= 10);
+    let begun = Instant::now();
+    for _ in 0..20 {
+        assert_eq!(setup.client().ask("GET /healthz", "", "").status, 200);
+    }
+    assert!(begun.elapsed() < Duration::from_millis(500), "{:?}", begun.elapsed());
+    for client in &mut large {
+        assert_eq!(client.answer().status, 408);
+    }
+    // All of it is there to be lent again.
+    let long = format!("X-Long: {}\r\n", "x".repeat(60_000));
+    for _ in 0..40 {
+        assert_eq!(setup.client().ask("GET /healthz", &long, "").status, 200);
+    }
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_caller_that_never_reads_is_left_and_so_is_the_app() {
+    let (gone, left) = std::sync::mpsc::channel();
+    let gone = Mutex::new(gone);
+    let backend = Backend::serving(move |mut connection, _| {
+        connection.head();
+        connection.send(b"HTTP/1.1 200 OK\r\n\r\n").unwrap();
+        while connection.send(&[b'x'; 65_536]).is_ok() {}
+        gone.lock().unwrap().send(()).unwrap();
+    });
+    let limits = Limits { untaken: Duration::from_millis(500), ..Limits::default() };
+    let setup = with(limits, backend.address());
+    let mut client = setup.client();
+    client.send("GET /healthz HTTP/1.1\r\nHost: api\r\n\r\n");
+    assert!(left.recv_timeout(Duration::from_secs(15)).is_ok());
+    until(|| setup.count(|worker| worker.connections_closed.get()) == 1);
+}
