@@ -109,7 +109,8 @@ impl Cluster {
 
     /// An object as JSON.
     pub async fn object(&self, kind: &str, namespace: &str, name: &str) -> Result<Value> {
-        let text = self.kubectl(&["get", kind, name, "-n", namespace, "-o", "json"]).await?.expect_success()?;
+        let text =
+            self.kubectl(&["get", kind, name, "-n", namespace, "-o", "json"]).await?.expect_success()?;
         Ok(serde_json::from_str(&text)?)
     }
 
@@ -122,7 +123,10 @@ impl Cluster {
             let conditions = object["status"]["conditions"].as_array().context("no conditions")?;
             let found = conditions.iter().find(|found| found["type"] == condition).context("not that one")?;
             ensure!(found["status"] == status && found["reason"] == reason, "it is {found}");
-            ensure!(found["observedGeneration"] == object["metadata"]["generation"], "it is out of date: {found}");
+            ensure!(
+                found["observedGeneration"] == object["metadata"]["generation"],
+                "it is out of date: {found}"
+            );
             Ok(found["message"].as_str().unwrap_or_default().to_owned())
         })
         .await

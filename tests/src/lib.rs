@@ -6,14 +6,18 @@
 
 pub mod apiserver;
 pub mod app;
+pub mod backends;
 pub mod cluster;
 pub mod eventually;
 pub mod gate_process;
+pub mod gated;
 pub mod http;
 pub mod installation;
 pub mod kubelet;
+pub mod naive_proxy;
 pub mod ports;
 pub mod process;
+pub mod raw;
 mod tether;
 
 pub use apiserver::ApiServer;

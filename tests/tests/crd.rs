@@ -43,7 +43,8 @@ fn corpus(kind: &str) -> Result<Vec<Case>> {
 
 fn object(kind: &str, name: &str, spec: &Value) -> Result<DynamicObject> {
     let metadata = json!({"name": name, "namespace": "default"});
-    let whole = json!({"apiVersion": "sidegate.dev/v1alpha1", "kind": kind, "metadata": metadata, "spec": spec});
+    let whole =
+        json!({"apiVersion": "sidegate.dev/v1alpha1", "kind": kind, "metadata": metadata, "spec": spec});
     Ok(serde_json::from_value(whole)?)
 }
 
@@ -57,7 +58,9 @@ async fn verdict(api: &Api<DynamicObject>, kind: &str, number: usize, case: &Cas
     let dry = PostParams { dry_run: true, ..PostParams::default() };
     let unique = format!("case-{number}");
     let answer = match &case.old {
-        None => api.create(&dry, &object(kind, case.called.as_deref().unwrap_or(&unique), &case.object)?).await,
+        None => {
+            api.create(&dry, &object(kind, case.called.as_deref().unwrap_or(&unique), &case.object)?).await
+        }
         Some(old) => {
             let stored = api.create(&PostParams::default(), &object(kind, &unique, old)?).await?;
             let mut new = object(kind, &unique, &case.object)?;
@@ -102,7 +105,10 @@ async fn the_api_server_judges_the_whole_corpus_as_written() -> Result<()> {
 async fn every_field_is_explained() -> Result<()> {
     let cluster = cluster().await?;
     for kind in ["gates", "apikeys"] {
-        let crd = cluster.kubectl(&["get", "crd", &format!("{kind}.sidegate.dev"), "-o", "json"]).await?.expect_success()?;
+        let crd = cluster
+            .kubectl(&["get", "crd", &format!("{kind}.sidegate.dev"), "-o", "json"])
+            .await?
+            .expect_success()?;
         let crd: Value = serde_json::from_str(&crd)?;
         let schema = &crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"];
         let mut fields = Vec::new();

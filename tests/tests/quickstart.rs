@@ -55,7 +55,8 @@ async fn the_printed_lines_give_what_they_say() -> Result<()> {
     let mut statuses = Vec::new();
     for command in commands {
         let (_, expected) = command.rsplit_once('#').context("a line does not say what to expect")?;
-        let expected = expected.split_whitespace().next().context("nothing is expected")?.trim_end_matches(',');
+        let expected =
+            expected.split_whitespace().next().context("nothing is expected")?.trim_end_matches(',');
         let script = format!(
             "{}\n{command}",
             assignments.iter().map(|line| line.as_str()).collect::<Vec<_>>().join("\n")

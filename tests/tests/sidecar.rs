@@ -46,7 +46,12 @@ fn entry(key: &ApiKey) -> Key {
 fn bundle_for(keys: &[&ApiKey]) -> GateBundle {
     let mut bundle = GateBundle::closed(GateName::new("dify", "api"));
     bundle.revision = Revision::next(None, Timestamp::now());
-    bundle.rules = vec![Rule { name: Some("all".to_owned()), matches: vec![], access: Access::Authenticated, needs: vec![] }];
+    bundle.rules = vec![Rule {
+        name: Some("all".to_owned()),
+        matches: vec![],
+        access: Access::Authenticated,
+        needs: vec![],
+    }];
     bundle.keys = keys.iter().map(|key| entry(key)).collect();
     bundle
 }
@@ -109,7 +114,10 @@ async fn without_a_bundle_all_is_refused_and_it_says_why() -> Result<()> {
     let ready = setup.readiness().await?;
     ensure!(ready.status == 503 && ready.text().contains("no bundle"), "{} {}", ready.status, ready.text());
 
-    let ask = || Program::of_workspace("sidegate-sidecar").map(|program| program.args(["ready", "--admin", &setup.gate.admin]));
+    let ask = || {
+        Program::of_workspace("sidegate-sidecar")
+            .map(|program| program.args(["ready", "--admin", &setup.gate.admin]))
+    };
     let mut asked = ask()?.start()?;
     assert_eq!(asked.wait(SOON).await?.code(), Some(1));
     ensure!(asked.lines().len() == 1 && asked.output().contains("no bundle"), "{}", asked.output());
@@ -228,7 +236,8 @@ async fn a_malformed_an_unknown_and_a_wrong_key_get_the_same_bytes() -> Result<(
     for key in ["wrong", unknown.expose(), &wrong, &setup.key.expose().to_lowercase()] {
         let request = format!("GET /x HTTP/1.1\r\nHost: a\r\nX-API-Key: {key}\r\nConnection: close\r\n\r\n");
         let answer = String::from_utf8(exchange(&setup.gate.address, request.as_bytes()).await?)?;
-        let id = answer.lines().find_map(|line| line.strip_prefix("x-sidegate-request-id: ")).unwrap_or_default();
+        let id =
+            answer.lines().find_map(|line| line.strip_prefix("x-sidegate-request-id: ")).unwrap_or_default();
         ensure!(id.len() >= 16, "no request id: {answer}");
         let date = answer.lines().find(|line| line.starts_with("date: ")).unwrap_or_default();
         answers.push(answer.replace(id, "ID").replace(date, "DATE"));
@@ -247,9 +256,13 @@ fn with_the_id_of(id: &ApiKey, secret: &ApiKey) -> String {
     let digits = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
     // CRC-32 (IEEE), bit by bit: the test must not ask the code under test.
     let crc = !body.bytes().fold(!0u32, |crc, byte| {
-        (0..8).fold(crc ^ u32::from(byte), |crc, _| if crc & 1 == 1 { crc >> 1 ^ 0xedb8_8320 } else { crc >> 1 })
+        (0..8).fold(
+            crc ^ u32::from(byte),
+            |crc, _| if crc & 1 == 1 { crc >> 1 ^ 0xedb8_8320 } else { crc >> 1 },
+        )
     });
-    let tail: String = (0..6).rev().map(|place| char::from(digits[(crc / 62u32.pow(place) % 62) as usize])).collect();
+    let tail: String =
+        (0..6).rev().map(|place| char::from(digits[(crc / 62u32.pow(place) % 62) as usize])).collect();
     format!("{body}{tail}")
 }
 
@@ -296,7 +309,11 @@ async fn the_audit_line_says_who_and_why_and_no_secret() -> Result<()> {
     .await?;
     let answer = setup.gate.get("/secret?token=querysecret", Some(stranger.expose())).await?;
     let id = answer.header("x-sidegate-request-id").unwrap_or_default().to_owned();
-    let line = setup.gate.process.wait_for_line(SOON, |line| line.contains("class_uid") && line.contains(&id)).await?;
+    let line = setup
+        .gate
+        .process
+        .wait_for_line(SOON, |line| line.contains("class_uid") && line.contains(&id))
+        .await?;
     let event: Value = serde_json::from_str(&line)?;
     assert_eq!(event["status_detail"], "unknown_key");
     assert_eq!(event["http_request"]["url_path"], "/secret");
@@ -308,7 +325,8 @@ async fn the_audit_line_says_who_and_why_and_no_secret() -> Result<()> {
 
     setup.gate.process.terminate(SOON).await?;
     let output = setup.gate.process.output();
-    for secret in [&setup.key.expose()[23..], &stranger.expose()[23..], stranger.id().as_str(), "querysecret"] {
+    for secret in [&setup.key.expose()[23..], &stranger.expose()[23..], stranger.id().as_str(), "querysecret"]
+    {
         ensure!(!output.contains(secret), "the output has {secret}");
     }
     Ok(())
@@ -318,7 +336,10 @@ async fn the_audit_line_says_who_and_why_and_no_secret() -> Result<()> {
 async fn sigterm_lets_what_is_under_way_finish() -> Result<()> {
     let mut setup = Setup::start().await?;
     let mut slow = Connection::open(&setup.gate.address).await?;
-    let head = format!("POST /x HTTP/1.1\r\nHost: a\r\nX-API-Key: {}\r\nContent-Length: 4\r\n\r\nab", setup.key.expose());
+    let head = format!(
+        "POST /x HTTP/1.1\r\nHost: a\r\nX-API-Key: {}\r\nContent-Length: 4\r\n\r\nab",
+        setup.key.expose()
+    );
     slow.write(head.as_bytes()).await?;
     tokio::time::sleep(Duration::from_millis(300)).await;
     setup.gate.process.signal(sidegate_tests::process::Signal::TERM)?;
@@ -336,10 +357,24 @@ async fn a_port_in_use_is_named() -> Result<()> {
     let taken = TcpListener::bind("127.0.0.1:0")?;
     let address = taken.local_addr()?.to_string();
     let mut process = Program::of_workspace("sidegate-sidecar")?
-        .args(["run", "--gate", "dify/api", "--bundle", "/nonexistent", "--app", "127.0.0.1:1", "--admin", "127.0.0.1:0"])
+        .args([
+            "run",
+            "--gate",
+            "dify/api",
+            "--bundle",
+            "/nonexistent",
+            "--app",
+            "127.0.0.1:1",
+            "--admin",
+            "127.0.0.1:0",
+        ])
         .args(["--listen", &address])
         .start()?;
     assert_eq!(process.wait(SOON).await?.code(), Some(3));
-    ensure!(process.output().contains(&address) && process.output().contains("in use"), "{}", process.output());
+    ensure!(
+        process.output().contains(&address) && process.output().contains("in use"),
+        "{}",
+        process.output()
+    );
     Ok(())
 }

@@ -6,6 +6,7 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program for people at a terminal")]
 
 mod assets;
+mod bench;
 mod console;
 mod r#gen;
 mod lint;
@@ -37,6 +38,8 @@ enum Task {
     Test(test::Arguments),
     /// Builds the programs of Kubernetes that the tests run, once, into the user's cache
     Assets(assets::Arguments),
+    /// Measures the product beside its peers
+    Bench(bench::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -46,6 +49,7 @@ fn main() -> ExitCode {
         Task::Tidy => success(tidy::run()),
         Task::Test(arguments) => test::run(&arguments),
         Task::Assets(arguments) => success(assets::run(&arguments)),
+        Task::Bench(arguments) => success(bench::run(&arguments)),
     };
     match result {
         Ok(code) => code,

@@ -25,6 +25,8 @@ use suite::Suite;
 
 /// Cases of a property test with `--all`; proptest's own number is 256.
 const MANY_CASES: &str = "2560";
+/// How long a fuzz target runs, and for how many seconds with `--all`; by itself it is 20.
+const FUZZ_SECONDS: (&str, &str) = ("SIDEGATE_FUZZ_SECONDS", "600");
 /// With RUST_BACKTRACE set, every error that a test returns would have one of fifty frames of the runtime.
 const ERROR_BACKTRACES: &str = "RUST_LIB_BACKTRACE";
 
@@ -38,7 +40,8 @@ pub(crate) struct Arguments {
     /// Leaves this suite out; may be repeated
     #[arg(long, value_name = "SUITE")]
     without: Vec<Suite>,
-    /// Tries everything instead of a sample: ten times the cases of every property test
+    /// Tries everything instead of a sample: ten times the cases of every property test,
+    /// thirty times the time of every fuzz target
     #[arg(long)]
     all: bool,
 }
@@ -118,7 +121,7 @@ fn run_suite(suite: Suite, assets: Option<&Path>, all: bool) -> Result<(Count, O
         command.env(ASSETS_VARIABLE, folder);
     }
     if all {
-        command.env("PROPTEST_CASES", MANY_CASES);
+        command.env("PROPTEST_CASES", MANY_CASES).env(FUZZ_SECONDS.0, FUZZ_SECONDS.1);
     }
     if env::var_os(ERROR_BACKTRACES).is_none() {
         command.env(ERROR_BACKTRACES, "0");

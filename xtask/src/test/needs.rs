@@ -14,8 +14,8 @@ use crate::workspace::{find_program, output, run};
 struct Need {
     what: &'static str,
     program: &'static str,
-    /// Asks it for its version.
-    version: &'static str,
+    /// Asks it for its version; fails if a part of it is missing.
+    version: &'static [&'static str],
     why: &'static str,
     /// What to install, in words.
     remedy: &'static str,
@@ -24,11 +24,11 @@ struct Need {
     needed_by: fn(Suite) -> bool,
 }
 
-const NEEDS: [Need; 4] = [
+const NEEDS: [Need; 7] = [
     Need {
         what: "Rust",
         program: "cargo",
-        version: "--version",
+        version: &["--version"],
         why: "all is built with it",
         remedy: "rustup (rustup.rs) installs the version that rust-toolchain.toml names",
         packages: &[],
@@ -37,7 +37,7 @@ const NEEDS: [Need; 4] = [
     Need {
         what: "C compiler",
         program: "cc",
-        version: "--version",
+        version: &["--version"],
         why: "the cryptography is partly in C",
         remedy: "install gcc or clang",
         packages: &["gcc", "libc6-dev"],
@@ -46,16 +46,45 @@ const NEEDS: [Need; 4] = [
     Need {
         what: "Go",
         program: "go",
-        version: "version",
-        why: "builds the Kubernetes API server, once",
+        version: &["version"],
+        why: "builds the Kubernetes API server, once, and a server on net/http",
         remedy: "install Go 1.25 or newer (go.dev/doc/install)",
         packages: &[],
-        needed_by: |suite| suite.runs_apiserver() && sidegate_test_tools::find().is_err(),
+        needed_by: |suite| {
+            suite.runs_backends() || (suite.runs_apiserver() && sidegate_test_tools::find().is_err())
+        },
+    },
+    Need {
+        what: "Python",
+        program: "python3",
+        version: &["-c", "import ensurepip, venv, platform; print('Python', platform.python_version())"],
+        why: "gunicorn, uvicorn and others run on it, in an environment of their own",
+        remedy: "install Python 3.10 or newer with venv (Debian: python3-venv)",
+        packages: &["python3", "python3-venv"],
+        needed_by: Suite::runs_backends,
+    },
+    Need {
+        what: "Node",
+        program: "node",
+        version: &["--version"],
+        why: "Express and Fastify run on it",
+        remedy: "install Node 20 or newer",
+        packages: &["nodejs"],
+        needed_by: Suite::runs_backends,
+    },
+    Need {
+        what: "npm",
+        program: "npm",
+        version: &["--version"],
+        why: "installs Express and Fastify, once, into the cache",
+        remedy: "install npm",
+        packages: &["npm"],
+        needed_by: Suite::runs_backends,
     },
     Need {
         what: "curl",
         program: "curl",
-        version: "--version",
+        version: &["--version"],
         why: "the lines printed for people are run as they stand",
         remedy: "install curl",
         packages: &["curl"],
@@ -90,11 +119,18 @@ pub(super) fn check(suites: &[Suite]) -> BTreeMap<Suite, String> {
 impl Need {
     /// Its version, or what to do about it.
     fn version(&self) -> Result<String, String> {
+        self.ask().or_else(|problem| match self.install() {
+            Ok(()) => self.ask(),
+            Err(_) => Err(problem),
+        })
+    }
+
+    fn ask(&self) -> Result<String, String> {
         if find_program(self.program).is_none() {
-            self.install().map_err(|_| format!("`{}` is not to be found: {}", self.program, self.remedy))?;
+            return Err(format!("`{}` is not to be found: {}", self.program, self.remedy));
         }
-        let answer =
-            output(Command::new(self.program).arg(self.version)).map_err(|error| format!("{error:#}"))?;
+        let answer = output(Command::new(self.program).args(self.version))
+            .map_err(|error| format!("{error:#}: {}", self.remedy))?;
         Ok(answer.lines().next().unwrap_or_default().to_owned())
     }
 
@@ -132,7 +168,7 @@ mod tests {
         let need = Need {
             what: "a thing",
             program: "no-such-program-anywhere",
-            version: "--version",
+            version: &["--version"],
             why: "a test asks",
             remedy: "install it",
             packages: &[],

@@ -16,6 +16,10 @@ pub(super) enum Suite {
     Apiserver,
     /// The gate and the command line as processes
     Dataplane,
+    /// The gate before other people's servers: smuggling, and attacks that work without it
+    Backends,
+    /// Fuzz targets, 20 s each; with `--all` 10 minutes each
+    Fuzz,
 }
 
 /// Those asked for, in the order in which they run: the quick ones first.
@@ -32,6 +36,10 @@ impl Suite {
             Self::Unit => "unit and property tests, and the examples in the documentation",
             Self::Apiserver => "the operator against a real API server",
             Self::Dataplane => "the gate and the command line as real processes",
+            Self::Backends => {
+                "the gate before gunicorn, uvicorn, http.server, Node, Go and frameworks on them"
+            }
+            Self::Fuzz => "fuzz targets for what reads untrusted input",
         }
     }
 
@@ -40,18 +48,23 @@ impl Suite {
     pub(super) fn cargo_arguments(self) -> Result<Vec<String>> {
         match self {
             Self::Unit => Ok(vec!["--workspace".to_owned()]),
-            Self::Apiserver | Self::Dataplane => targets::arguments(&self.to_string()),
+            _ => targets::arguments(&self.to_string()),
         }
     }
 
     /// Whether it starts the programs of this workspace.
     pub(super) fn runs_programs(self) -> bool {
-        matches!(self, Self::Apiserver | Self::Dataplane)
+        matches!(self, Self::Apiserver | Self::Dataplane | Self::Backends)
     }
 
     /// Whether it starts an API server.
     pub(super) fn runs_apiserver(self) -> bool {
         self == Self::Apiserver
+    }
+
+    /// Whether it starts servers in Python, Node and Go.
+    pub(super) fn runs_backends(self) -> bool {
+        self == Self::Backends
     }
 
     /// Whether it runs the lines that are printed for people to paste.
@@ -66,6 +79,8 @@ impl fmt::Display for Suite {
             Self::Unit => "unit",
             Self::Apiserver => "apiserver",
             Self::Dataplane => "dataplane",
+            Self::Backends => "backends",
+            Self::Fuzz => "fuzz",
         })
     }
 }
@@ -76,12 +91,12 @@ mod tests {
 
     #[test]
     fn suites_are_chosen_by_name_and_run_in_their_order() {
-        use Suite::{Apiserver, Dataplane, Unit};
+        use Suite::{Apiserver, Backends, Dataplane, Fuzz, Unit};
         for (only, without, expected) in [
-            (vec![], vec![], vec![Unit, Apiserver, Dataplane]),
+            (vec![], vec![], vec![Unit, Apiserver, Dataplane, Backends, Fuzz]),
             (vec![Dataplane, Unit], vec![], vec![Unit, Dataplane]),
-            (vec![], vec![Apiserver], vec![Unit, Dataplane]),
-            (vec![], vec![Unit, Apiserver, Dataplane], vec![]),
+            (vec![], vec![Apiserver, Backends], vec![Unit, Dataplane, Fuzz]),
+            (vec![], vec![Unit, Apiserver, Dataplane, Backends, Fuzz], vec![]),
         ] {
             assert_eq!(chosen(&only, &without), expected, "{only:?} {without:?}");
         }

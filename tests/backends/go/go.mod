@@ -1,0 +1,3 @@
+module sidegate.dev/tests/backends
+
+go 1.25
