@@ -96,7 +96,7 @@ pub(crate) enum KeyCommand {
 /// `sidegate key mint`.
 #[derive(Debug, ClapArgs)]
 pub(crate) struct MintArgs {
-    /// With -o yaml or json: the name of the ApiKey to print
+    /// With -o yaml or json: the name of the ApiKey to print; needs --gate and --key-file
     #[arg(requires = "gate", requires = "key_file")]
     pub(crate) name: Option<String>,
     /// The ApiKey's namespace

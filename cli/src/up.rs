@@ -218,7 +218,18 @@ fn session_failure(args: &UpArgs, error: &SessionError) -> Failure {
 fn in_use(args: &UpArgs, address: std::net::SocketAddr, flag: &str) -> Failure {
     let first = if flag == "--admin" { args.admin } else { args.listen };
     let other = std::net::SocketAddr::new(first.ip(), first.port().checked_add(10).unwrap_or(0));
-    Failure::unable(format!("{address} is in use")).help(format!("{} {flag} {other}", command(&args.paths)))
+    let mut again = format!("{} {flag} {other}", command(&args.paths));
+    for (name, given, usual) in [
+        ("--listen", args.listen.to_string(), "127.0.0.1:8080"),
+        ("--admin", args.admin.to_string(), "127.0.0.1:15821"),
+        ("--state", args.state.display().to_string(), ".sidegate"),
+    ] {
+        if name != flag && given != usual {
+            again = format!("{again} {name} {given}");
+        }
+    }
+    let apps = if args.apps.is_empty() { "" } else { ", and --app as before" };
+    Failure::unable(format!("{address} is in use")).help(format!("{again}{apps}"))
 }
 
 fn command(paths: &[PathBuf]) -> String {

@@ -82,6 +82,7 @@ fn unsupported_in_gate(spec: &GateSpec) -> Vec<(bool, &'static str)> {
 fn unsupported_in_api_key(spec: &ApiKeySpec) -> Vec<(bool, &'static str)> {
     let rotation = spec.rotation.clone().unwrap_or_default();
     vec![
+        (spec.owner.is_some(), "spec.owner"),
         (rotation.interval.is_some(), "spec.rotation.interval"),
         (rotation.overlap() != Rotation::DEFAULT_OVERLAP, "spec.rotation.overlap"),
         (rotation.generation.unwrap_or_default() != 0, "spec.rotation.generation"),

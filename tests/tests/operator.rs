@@ -77,7 +77,7 @@ async fn a_key_becomes_a_secret_and_a_line_in_the_bundle() -> Result<()> {
     assert_eq!(status["secretName"], "ci-key-api-key");
     assert_eq!(status["gatesSummary"], "1/1");
     cluster.condition(["apikey", &namespace, "ci-key"], ["Programmed", "True", "BundleWritten"]).await?;
-    cluster.condition(["gate", &namespace, "api"], ["Ready", "True", "NoPods"]).await?;
+    cluster.condition(["gate", &namespace, "api"], ["Ready", "True", "Ready"]).await?;
 
     let bundle = bundle(&cluster, &namespace, "api").await?;
     let [line] = bundle.keys.as_slice() else { anyhow::bail!("not one key: {bundle:?}") };

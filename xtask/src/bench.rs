@@ -22,7 +22,7 @@ pub(crate) struct Arguments {
 enum What {
     /// The gate beside no gate, HAProxy, nginx, Caddy and Envoy, as far as they are installed
     Gate {
-        /// Options of the benchmark, such as --rounds 5 --seconds 4 --only gate,haproxy; --help lists them
+        /// --rounds N, --seconds N, --connections N, --keys N, --rate N (of the open loop), --only gate,haproxy,…
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         options: Vec<String>,
     },

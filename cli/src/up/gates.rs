@@ -82,7 +82,8 @@ impl Gates {
             workers: workers.clone(),
             audit: Arc::clone(audit),
             metrics: metrics.clone(),
-            limits: Limits::default(),
+            // On this machine every caller is one source.
+            limits: Limits { connections_per_source: usize::MAX, ..Limits::default() },
             drain: DRAIN,
             shutdown: shutdown.clone(),
         })?;
@@ -90,6 +91,8 @@ impl Gates {
         admin.readiness_from(format!("gate {gate}"), move || {
             asked.revision().is_none().then(|| "no bundle yet".to_owned())
         });
+        let vitals = running.vitals();
+        admin.alive_while(format!("gate {gate}"), move || vitals.why_dead());
         let app = own.map(|app| app.app.to_string());
         self.running.insert(gate.clone(), Running { gate: running, bundles, app });
         Ok(())

@@ -74,7 +74,7 @@ impl Banner<'_> {
                 None => palette.paint(Tone::Faint, format!("   (yours: --app {short}={EXAMPLE_APP})")),
             };
             push(&mut text, format_args!("  {}  {name:<width$}  {url} -> {target}{yours}", kind("Gate")));
-            if let Some(problem) = standing.problem() {
+            for problem in standing.problem().into_iter().chain(standing.remarks()) {
                 push(
                     &mut text,
                     format_args!(

@@ -97,7 +97,7 @@ pub(super) fn applied(applied: &Applied, session: &Session, voice: &Voice) {
             let url = session.gates().all().find(|(gate, ..)| gate.to_string() == change.name.to_string());
             line.push_str(&url.map(|(_, url, ..)| format!(" at {url}")).unwrap_or_default());
         }
-        if let Some(problem) = standing.problem() {
+        for problem in standing.problem().into_iter().chain(standing.remarks()) {
             line = format!("{line}; {}", voice.out.paint(Tone::Doubtful, problem));
         }
         voice.console.say(line);

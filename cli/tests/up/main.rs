@@ -101,7 +101,8 @@ fn a_gate_that_is_added_listens_and_one_that_is_deleted_refuses_everything() {
                 ports: [{port: 80}]\n  rules: [{allow: Anonymous}]\n";
     fs::write(folder.path("files/3-open.yaml"), gate).unwrap();
     let line = up.wait_for("Gate dify/open: new, in force after");
-    let address = line.split("http://").nth(1).unwrap().parse().unwrap();
+    assert!(line.contains("; NotEnforced: "), "{line}");
+    let address = line.split("http://").nth(1).unwrap().split(';').next().unwrap().parse().unwrap();
     assert_eq!(call(address, "GET", "/", None).status, 200);
     fs::remove_file(folder.path("files/3-open.yaml")).unwrap();
     up.wait_for("Gate dify/open: deleted");
@@ -160,6 +161,7 @@ fn a_port_in_use_is_named_with_what_to_type() {
         assert_eq!(output.status.code(), Some(3), "{errors}");
         assert!(errors.starts_with(&format!("error: {address} is in use\n")), "{errors}");
         assert!(errors.contains(&format!("  help: sidegate up files {flag} 127.0.0.1:")), "{errors}");
+        assert!(errors.contains(&format!(" {other} 127.0.0.1:0")), "{errors}");
     }
 }
 
@@ -205,7 +207,8 @@ fn a_secret_that_is_deleted_by_hand_is_made_again_with_a_new_key() {
     let folder = Folder::quickstart();
     let up = folder.up();
     let key = folder.key();
-    fs::remove_dir_all(folder.path(".sidegate/secrets/team-a/ci-key-api-key")).unwrap();
+    // In one step: `up` puts files there again as soon as it misses some.
+    fs::rename(folder.path(".sidegate/secrets/team-a/ci-key-api-key"), folder.path("gone")).unwrap();
     let file = folder.path(".sidegate/secrets/team-a/ci-key-api-key/api-key");
     let end = Instant::now() + PATIENCE;
     while !file.exists() {

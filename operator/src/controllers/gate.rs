@@ -162,10 +162,9 @@ fn status(
     let revision = world.in_force(name).map(|in_force| in_force.revision).or(written);
     after.revision = revision.and_then(|revision| i64::try_from(revision.0).ok());
 
-    let no_pods = Finding::NoPods { gate: name.name.clone() };
     let waiting = Finding::WaitingForBundle { gate: name.clone() };
     let accepted = problem.unwrap_or(&Finding::GateAccepted);
-    let ready = problem.unwrap_or(if revision.is_some() { &no_pods } else { &waiting });
+    let ready = problem.unwrap_or(if revision.is_some() { &Finding::GateReady } else { &waiting });
     let generation = Some(observed.meta.generation);
     let conditions = &mut after.conditions;
     condition::set(conditions, accepted.condition(), generation, now);

@@ -11,7 +11,7 @@ use serde::Deserialize;
 use super::Violation;
 
 /// Each package of the workspace, and those of the workspace that it may name.
-const ARROWS: [(&str, &[&str]); 10] = [
+const ARROWS: [(&str, &[&str]); 11] = [
     ("sidegate-bundle", &[]),
     ("sidegate-crds", &["sidegate-bundle"]),
     ("sidegate-runtime", &["sidegate-bundle"]),
@@ -22,6 +22,7 @@ const ARROWS: [(&str, &[&str]); 10] = [
         &["sidegate-bundle", "sidegate-crds", "sidegate-operator", "sidegate-runtime", "sidegate-sidecar"],
     ),
     ("sidegate-test-tools", &[]),
+    ("sidegate-benches", &["sidegate-bundle"]),
     (
         "sidegate-tests",
         &[

@@ -110,7 +110,7 @@ fn each_step_is_told_in_words() {
         let words: Vec<_> = line.split(' ').chain(["--at", at]).collect();
         let (answer, ended) = asked(bundle, &words, "");
         let code = ended.map_or_else(|failure| failure.exit as u8, |()| 0);
-        text += &format!("$ sidegate inspect request {line} --at {at}\n{answer}exit {code}\n\n");
+        text.extend([format!("$ sidegate inspect request {line} --at {at}\n{answer}exit {code}\n\n")]);
     }
     insta::assert_snapshot!(text);
 }

@@ -3,11 +3,13 @@
 use std::collections::BTreeSet;
 
 use serde_json::Value;
+use sidegate_crds::condition::ConditionType;
 
 /// Ready, or why not.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Standing {
     problem: Option<String>,
+    remarks: Vec<String>,
 }
 
 // === impl Standing ===
@@ -15,7 +17,7 @@ pub(crate) struct Standing {
 impl Standing {
     #[cfg(test)]
     pub(super) fn ready() -> Self {
-        Self { problem: None }
+        Self::default()
     }
 
     /// What the conditions of an object say.
@@ -30,12 +32,20 @@ impl Standing {
             (Some(ready), _) => Some(words(ready)),
             (None, _) => Some("Pending".to_owned()),
         };
-        Self { problem }
+        let problems = [ConditionType::NotEnforced, ConditionType::RuleShadowed];
+        let remarks = problems.iter().filter_map(|kind| find(kind.as_str()));
+        let remarks = remarks.filter(|condition| condition["status"] == "True").map(words).collect();
+        Self { problem, remarks }
     }
 
     /// Why it is not ready: reason and message.
     pub(crate) fn problem(&self) -> Option<&str> {
         self.problem.as_deref()
+    }
+
+    /// What its owner should know though it is ready: that nothing is enforced, say.
+    pub(crate) fn remarks(&self) -> impl Iterator<Item = &str> {
+        self.remarks.iter().map(String::as_str)
     }
 }
 

@@ -114,7 +114,7 @@ fn a_rule_that_an_older_sidecar_would_open_is_one_that_it_does_not_read() {
 fn a_key_is_its_hash_and_what_it_may_do_here() {
     let spec = json!({
         "grants": [{"gate": "api", "namespace": "dify", "scopes": ["a", "z"]}],
-        "type": "App", "tenant": "acme", "owner": "jo@acme.com",
+        "type": "App", "tenant": "acme",
         "notBefore": "2026-01-01T00:00:00Z", "expiresAt": "2027-01-01T00:00:00Z",
     });
     let gate = json!({"admit": [{"namespaces": {"from": "All"}, "scopes": ["a", "b"]}]});
@@ -125,7 +125,7 @@ fn a_key_is_its_hash_and_what_it_may_do_here() {
     }
     let expected = json!({
         "sub": "key:team-a.ci", "tenant": "acme", "type": "App", "scopes": ["a"],
-        "nbf": 1_767_225_600, "exp": 1_798_761_600, "owner": "jo@acme.com",
+        "nbf": 1_767_225_600, "exp": 1_798_761_600,
     });
     assert_eq!(key, expected);
 }
