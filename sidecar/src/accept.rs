@@ -80,6 +80,9 @@ struct Door {
     warned: Option<Instant>,
 }
 
+/// A source has all the connections that it may have.
+struct TooMany;
+
 /// Listens at `address`, and takes nothing yet.
 pub(crate) fn listen(address: SocketAddr, limits: &Limits) -> io::Result<std::net::TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
@@ -124,13 +127,13 @@ impl Acceptor {
 // === impl Door ===
 
 impl Door {
-    /// A share for one more connection of this source, if it needs one; `None`: it has too many.
-    fn admit(&mut self, source: IpAddr) -> Option<Option<Share>> {
+    /// The share of one more connection of this source: none if it needs none. `Err`: it has too many.
+    fn admit(&mut self, source: IpAddr) -> Result<Option<Share>, TooMany> {
         if self.index.current().is_some_and(|index| index.is_trusted_proxy(source)) {
-            return Some(None);
+            return Ok(None);
         }
         if let Some(share) = self.sources.take(source, self.limits.connections_per_source) {
-            return Some(Some(share));
+            return Ok(Some(share));
         }
         self.counters.refused_by_source.add();
         let now = Instant::now();
@@ -143,7 +146,7 @@ impl Door {
                 "too many connections of one source; a proxy that brings many callers is named in trustedProxies"
             );
         }
-        None
+        Err(TooMany)
     }
 }
 
@@ -158,7 +161,7 @@ async fn accept(
         let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
         match listener.accept().await.and_then(prepare) {
             Ok((stream, peer)) => {
-                let Some(share) = door.admit(peer.ip()) else { continue };
+                let Ok(share) = door.admit(peer.ip()) else { continue };
                 let (worker, load) = workers.least_loaded();
                 let accepted = Accepted { stream, peer, load, place, share };
                 if queues[worker].send(accepted).is_err() {

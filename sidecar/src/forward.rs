@@ -1,12 +1,12 @@
 //! Hands a permitted request to the app, and its answer back, as they come.
 //!
 //! Nothing can be forwarded without a [`Permit`], which only a decision makes. No body is held
-//! here: each side is read as fast as the other one takes. Upstream is always HTTP/1.1, on a
-//! connection that carries one request at a time.
+//! here: each side is read as fast as the other one takes. Upstream is HTTP/1.1, on a connection
+//! that carries one request at a time; gRPC alone goes on by HTTP/2.
 
 use std::{io, rc::Rc};
 
-use http::{HeaderValue, Method, Request, Response, StatusCode, header, request::Parts};
+use http::{HeaderValue, Method, Request, Response, StatusCode, header, request::Parts, response};
 use hyper::body::{Body as _, Incoming};
 use thiserror::Error;
 
@@ -14,12 +14,18 @@ use crate::authorise::Permit;
 
 mod app;
 mod body;
+mod http2;
 mod pool;
+mod tunnel;
+mod websocket;
 
 pub use app::{App, AppAddressError};
-use body::BodyError;
-pub(crate) use body::{AppBody, Body, RequestBody};
+pub(crate) use body::{AnswerError, AppBody, Body, RequestBody};
+use body::{Progress, Sent};
+pub(crate) use http2::is_grpc;
 pub(crate) use pool::Pool;
+pub(crate) use tunnel::Tunnel;
+pub(crate) use websocket::{Opening, mark};
 
 /// Why there is no answer of the app.
 #[derive(Debug, Error)]
@@ -44,16 +50,35 @@ pub(crate) enum AppError {
     Switched,
 }
 
+/// How a request is handed on.
+#[derive(Debug)]
+pub(crate) struct Way {
+    /// The WebSocket that it asks for.
+    pub(crate) opening: Option<Opening>,
+    /// May the connection to the app be used again?
+    pub(crate) keep_alive: bool,
+    /// Does it go on by HTTP/2?
+    pub(crate) http2: bool,
+}
+
+/// What comes of it.
+#[derive(Debug)]
+pub(crate) enum Forwarded {
+    /// An answer.
+    Answer(Response<AppBody>),
+    /// The WebSocket that was asked for.
+    Opened(response::Parts, Tunnel),
+}
+
 // === impl AppError ===
 
 impl AppError {
-    /// hyper calls it the user's fault if it could not read the body that we gave it.
-    fn of(error: hyper::Error) -> Self {
-        match std::error::Error::source(&error).and_then(|cause| cause.downcast_ref()) {
-            Some(BodyError::Late) => Self::CallerLate,
-            Some(BodyError::Broken(_)) => Self::Caller(error),
-            None if error.is_user() => Self::Caller(error),
-            None => Self::BrokeOff(error),
+    /// Whose fault it is, the body that we were to send tells.
+    fn of(error: hyper::Error, sent: &Sent) -> Self {
+        match sent.progress() {
+            Progress::Late => Self::CallerLate,
+            Progress::Broken => Self::Caller(error),
+            Progress::Begun | Progress::Whole => Self::BrokeOff(error),
         }
     }
 }
@@ -66,9 +91,19 @@ pub(crate) async fn forward(
     _permit: &Permit,
     mut head: Parts,
     body: Incoming,
-) -> Result<Response<AppBody>, AppError> {
-    let alone = !body.is_end_stream() && !takes_a_body(&head.method);
-    if alone {
+    way: Way,
+) -> Result<Forwarded, AppError> {
+    let Way { opening, keep_alive, http2 } = way;
+    if http2 {
+        let (body, sent) = RequestBody::new(body, pool.limits().body);
+        let answer = pool.send_http2(head, body, &sent).await?;
+        return Ok(Forwarded::Answer(answer.map(|body| AppBody::new(body, None))));
+    }
+    let unread = !body.is_end_stream() && !takes_a_body(&head.method);
+    let alone = unread || !keep_alive || opening.is_some();
+    if opening.is_some() {
+        mark(&mut head.headers);
+    } else if alone {
         // An app that does not read this body would take it for the next request.
         head.headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
@@ -84,14 +119,18 @@ pub(crate) async fn forward(
                     request = unsent;
                     lease = pool.connect().await?;
                 }
-                _ => return Err(AppError::of(failed.into_error())),
+                _ => return Err(AppError::of(failed.into_error(), &sent)),
             },
         }
     };
     if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
-        return Err(AppError::Switched);
+        let (head, _) = answer.into_parts();
+        let opened = opening.is_some_and(|opening| opening.is_accepted(&head));
+        let tunnel = if opened { lease.into_tunnel().await } else { None };
+        return Ok(Forwarded::Opened(head, tunnel.ok_or(AppError::Switched)?));
     }
-    Ok(answer.map(|body| AppBody::new(body, (!alone).then_some((lease, sent)))))
+    let lease = if alone { None } else { Some((lease, sent)) };
+    Ok(Forwarded::Answer(answer.map(|body| AppBody::new(body, lease))))
 }
 
 /// Methods whose bodies every app reads.

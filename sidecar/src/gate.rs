@@ -23,9 +23,11 @@ use crate::{
     serve::Limits,
 };
 
+mod standings;
 mod vitals;
 mod worker;
 
+pub(crate) use standings::Watch;
 pub(crate) use vitals::Part;
 pub use vitals::Vitals;
 pub(crate) use worker::Worker;

@@ -49,6 +49,7 @@ pub(crate) struct Counters {
     pub(crate) app_broke_off: Count,
     pub(crate) abandoned: Count,
     pub(crate) tls_refused: Count,
+    pub(crate) cut_off: Count,
     pub(crate) refused_by_source: Count,
     pub(crate) heads_held_back: Count,
     denied: Reasons,
@@ -143,6 +144,11 @@ impl Collector for Metrics {
             "sidegate_tls_connections",
             "Connections that spoke TLS, and were closed",
             &|gate, family| one(family, &[("gate", &gate.gate)], gate.sum(|worker| &worker.tls_refused)),
+        )?;
+        counter(
+            "sidegate_cut_off_answers",
+            "Answers and WebSockets ended since their credential does not count any more",
+            &|gate, family| one(family, &[("gate", &gate.gate)], gate.sum(|worker| &worker.cut_off)),
         )?;
         counter(
             "sidegate_source_refusals",

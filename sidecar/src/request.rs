@@ -3,10 +3,10 @@
 use std::{net::IpAddr, ops::Deref, rc::Rc};
 
 use http::{Request, Response};
-use hyper::body::Incoming;
+use hyper::body::{Body as _, Incoming};
 
 use crate::{
-    forward::{Body, forward},
+    forward::{Body, Forwarded, Opening, Way, forward, is_grpc},
     gate::Worker,
     rewrite::rewrite,
 };
@@ -29,9 +29,12 @@ pub(crate) async fn handle(gate: Rc<Worker>, peer: IpAddr, request: Request<Inco
         (Err(denial), index) => return entry.refuse(&denial, index),
         (Ok(_), None) => unreachable!("a permit is made of an index"),
     };
+    let opening = Opening::of(&head, !body.is_end_stream());
+    let way = Way { opening, keep_alive: index.keeps_alive(), http2: is_grpc(&head) };
     rewrite(permit, index, &mut head, peer, entry.id());
-    match forward(&gate.pool, permit, head, body).await {
-        Ok(answer) => entry.pass(answer),
+    match forward(&gate.pool, permit, head, body, way).await {
+        Ok(Forwarded::Answer(answer)) => entry.pass(answer),
+        Ok(Forwarded::Opened(head, tunnel)) => entry.open(head, tunnel),
         Err(error) => entry.give_up(&error, index),
     }
 }

@@ -13,12 +13,15 @@ use crate::{accept::Accepted, gate::Worker};
 mod buffers;
 mod drain;
 mod http1;
+mod http2;
 mod line;
+mod outgoing;
 mod patience;
 mod unread;
 
 pub(crate) use buffers::Buffers;
 pub(crate) use drain::Drain;
+pub(crate) use http2::Here;
 use line::{Line, Spoken};
 use patience::{Patience, Timer};
 
@@ -91,14 +94,18 @@ pub(crate) async fn connection(gate: Rc<Worker>, accepted: Accepted) {
         }
         match line.poll_spoken(cx) {
             Poll::Pending => timer.poll(cx).map(|()| Ok::<_, io::Error>(Spoken::Nothing)),
-            spoken => spoken,
+            spoken @ Poll::Ready(_) => spoken,
         }
     });
     match spoken.await {
         Ok(Spoken::Http1) => {
             http1::serve(&gate, peer, line, &patience, &mut timer, &mut draining).await;
         }
-        Ok(Spoken::Http2) => {}
+        Ok(Spoken::Http2) => {
+            patience.many_at_once();
+            // Each connection would have the room for it, and few are of this kind.
+            Box::pin(http2::serve(&gate, peer, line, &patience, &mut timer, &mut draining)).await;
+        }
         Ok(Spoken::Tls) => gate.refuse_tls(),
         Ok(Spoken::Nothing) => {}
         Err(error) => tracing::debug!(%error, "a caller's connection ended"),

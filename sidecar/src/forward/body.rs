@@ -2,9 +2,11 @@
 
 use std::{
     cell::Cell,
+    fmt,
     future::Future as _,
     pin::Pin,
     rc::Rc,
+    sync::Arc,
     task::{Context, Poll, ready},
     time::Duration,
 };
@@ -14,8 +16,12 @@ use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
 use thiserror::Error;
 use tokio::time::{Sleep, sleep};
 
-use super::pool::Lease;
-use crate::rewrite;
+use super::{pool::Lease, tunnel::Tunnel};
+use crate::{
+    gate::{Watch, Worker},
+    rewrite,
+    verify::Principal,
+};
 
 type Polled<E> = Poll<Option<Result<Frame<Bytes>, E>>>;
 
@@ -44,7 +50,20 @@ pub(crate) enum BodyError {
 
 /// Was the request's body taken to its end?
 #[derive(Clone, Debug)]
-pub(crate) struct Sent(Rc<Cell<bool>>);
+pub(crate) struct Sent(Rc<Cell<Progress>>);
+
+/// How far a request's body has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Progress {
+    /// There is more of it.
+    Begun,
+    /// All of it was taken.
+    Whole,
+    /// The caller broke it off.
+    Broken,
+    /// The caller stopped sending it.
+    Late,
+}
 
 /// The body of an answer of the app.
 #[derive(Debug)]
@@ -52,6 +71,28 @@ pub(crate) struct AppBody {
     body: Incoming,
     /// What the answer came on, and whether the request is out; absent: not for a second request.
     lease: Option<(Lease, Sent)>,
+    allowed: Allowed,
+}
+
+/// By whose leave an answer goes on.
+enum Allowed {
+    /// Nobody's.
+    Free,
+    /// Theirs; it has not lasted yet.
+    By(Rc<Worker>, Arc<Principal>),
+    /// It lasts.
+    While(Watch),
+}
+
+/// Why an answer ends before its end.
+#[derive(Debug, Error)]
+pub(crate) enum AnswerError {
+    /// The app broke it off.
+    #[error("the app broke off its answer")]
+    App(#[source] hyper::Error),
+    /// The credential that it was allowed by does not count any more.
+    #[error("the credential does not count any more")]
+    CutOff,
 }
 
 /// The body of any answer.
@@ -61,13 +102,36 @@ pub(crate) enum Body {
     App(AppBody),
     /// Ours. `None`: it was handed over.
     Ours(Option<Bytes>),
+    /// None: the connection becomes a WebSocket.
+    Tunnel(Tunnel, Option<Watch>),
+}
+
+// === impl Allowed ===
+
+impl fmt::Debug for Allowed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Free => "Free",
+            Self::By(..) => "By",
+            Self::While(_) => "While",
+        })
+    }
+}
+
+// === impl Sent ===
+
+impl Sent {
+    pub(super) fn progress(&self) -> Progress {
+        self.0.get()
+    }
 }
 
 // === impl RequestBody ===
 
 impl RequestBody {
     pub(crate) fn new(body: Incoming, patience: Duration) -> (Self, Sent) {
-        let sent = Sent(Rc::new(Cell::new(body.is_end_stream())));
+        let progress = if body.is_end_stream() { Progress::Whole } else { Progress::Begun };
+        let sent = Sent(Rc::new(Cell::new(progress)));
         (Self { body, sent: sent.clone(), patience, deadline: None }, sent)
     }
 }
@@ -81,15 +145,22 @@ impl HttpBody for RequestBody {
             let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(cx) else {
                 let patience = self.patience;
                 let deadline = self.deadline.get_or_insert_with(|| Box::pin(sleep(patience)));
-                return deadline.as_mut().poll(cx).map(|()| Some(Err(BodyError::Late)));
+                ready!(deadline.as_mut().poll(cx));
+                self.sent.0.set(Progress::Late);
+                return Poll::Ready(Some(Err(BodyError::Late)));
             };
             self.deadline = None;
-            if frame.is_none() || self.body.is_end_stream() {
-                self.sent.0.set(true);
+            match frame {
+                Some(Err(error)) => {
+                    self.sent.0.set(Progress::Broken);
+                    return Poll::Ready(Some(Err(BodyError::Broken(error))));
+                }
+                _ if frame.is_none() || self.body.is_end_stream() => self.sent.0.set(Progress::Whole),
+                _ => {}
             }
             match frame {
                 Some(Ok(frame)) if frame.is_trailers() => {}
-                other => return Poll::Ready(other.map(|frame| frame.map_err(BodyError::Broken))),
+                frame => return Poll::Ready(frame.map(|frame| frame.map_err(BodyError::Broken))),
             }
         }
     }
@@ -107,9 +178,28 @@ impl HttpBody for RequestBody {
 
 impl AppBody {
     pub(super) fn new(body: Incoming, lease: Option<(Lease, Sent)>) -> Self {
-        let mut body = Self { body, lease };
+        let mut body = Self { body, lease, allowed: Allowed::Free };
         body.give_back_if_over();
         body
+    }
+
+    /// Goes on only while this credential counts.
+    pub(crate) fn allowed_by(mut self, gate: &Rc<Worker>, principal: &Arc<Principal>) -> Self {
+        if !self.body.is_end_stream() {
+            self.allowed = Allowed::By(Rc::clone(gate), Arc::clone(principal));
+        }
+        self
+    }
+
+    /// Nothing more is there at the moment: is it to be waited for?
+    fn poll_cut_off(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if let Allowed::By(gate, principal) = &self.allowed {
+            self.allowed = Allowed::While(gate.watch(principal));
+        }
+        match &self.allowed {
+            Allowed::While(watch) => watch.poll_over(cx),
+            Allowed::Free | Allowed::By(..) => Poll::Pending,
+        }
     }
 
     fn give_back_if_over(&mut self) {
@@ -122,7 +212,7 @@ impl AppBody {
     /// one is out: else the app would read the rest of it as the next.
     fn give_back(&mut self) {
         if let Some((lease, sent)) = self.lease.take()
-            && sent.0.get()
+            && sent.progress() == Progress::Whole
         {
             lease.give_back();
         }
@@ -131,10 +221,21 @@ impl AppBody {
 
 impl HttpBody for AppBody {
     type Data = Bytes;
-    type Error = hyper::Error;
+    type Error = AnswerError;
 
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Polled<hyper::Error> {
-        let mut frame = ready!(Pin::new(&mut self.body).poll_frame(cx));
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Polled<AnswerError> {
+        if let Allowed::While(watch) = &self.allowed {
+            // An app that always has more to say is no reason to wait.
+            if watch.poll_over(cx).is_ready() {
+                self.lease = None;
+                return Poll::Ready(Some(Err(AnswerError::CutOff)));
+            }
+        }
+        let Poll::Ready(mut frame) = Pin::new(&mut self.body).poll_frame(cx) else {
+            ready!(self.poll_cut_off(cx));
+            self.lease = None;
+            return Poll::Ready(Some(Err(AnswerError::CutOff)));
+        };
         match &mut frame {
             None => self.give_back(),
             Some(Ok(frame)) => {
@@ -143,7 +244,7 @@ impl HttpBody for AppBody {
             }
             Some(Err(_)) => self.lease = None,
         }
-        Poll::Ready(frame)
+        Poll::Ready(frame.map(|frame| frame.map_err(AnswerError::App)))
     }
 
     fn is_end_stream(&self) -> bool {
@@ -159,12 +260,13 @@ impl HttpBody for AppBody {
 
 impl HttpBody for Body {
     type Data = Bytes;
-    type Error = hyper::Error;
+    type Error = AnswerError;
 
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Polled<hyper::Error> {
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Polled<AnswerError> {
         match &mut *self {
             Self::App(body) => Pin::new(body).poll_frame(cx),
             Self::Ours(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
+            Self::Tunnel(..) => Poll::Ready(None),
         }
     }
 
@@ -172,6 +274,7 @@ impl HttpBody for Body {
         match self {
             Self::App(body) => body.is_end_stream(),
             Self::Ours(bytes) => bytes.is_none(),
+            Self::Tunnel(..) => true,
         }
     }
 
@@ -179,6 +282,7 @@ impl HttpBody for Body {
         match self {
             Self::App(body) => body.size_hint(),
             Self::Ours(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64)),
+            Self::Tunnel(..) => SizeHint::with_exact(0),
         }
     }
 }

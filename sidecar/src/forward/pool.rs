@@ -16,8 +16,9 @@ use std::{
     time::{Duration, Instant},
 };
 
+use bytes::Bytes;
 use futures::FutureExt as _;
-use http::{Request, Response};
+use http::{Request, Response, request::Parts};
 use hyper::{
     body::Incoming,
     client::conn::{TrySendError, http1},
@@ -27,11 +28,12 @@ use socket2::SockRef;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::TcpStream,
+    sync::oneshot,
     task::{self, AbortHandle},
     time,
 };
 
-use super::{App, AppError, RequestBody};
+use super::{App, AppError, RequestBody, Sent, http2, tunnel::Tunnel};
 use crate::{metrics::Counters, serve::Limits};
 
 /// How long an idle connection is kept. What the app closes earlier is noticed.
@@ -51,6 +53,7 @@ pub(crate) struct Pool {
     counters: Arc<Counters>,
     /// The one used last stands last and is taken first, so that the others can expire.
     idle: RefCell<Vec<Idle>>,
+    http2: http2::Shared,
     warned: Cell<Option<Instant>>,
 }
 
@@ -73,11 +76,13 @@ struct Connection {
     sender: http1::SendRequest<RequestBody>,
     stream: Stream,
     task: Task,
+    /// What the app sent behind a 101, once the task has ended by it.
+    switched: oneshot::Receiver<Bytes>,
 }
 
 /// The socket, for hyper to use and for the pool to look at.
 #[derive(Clone, Debug)]
-struct Stream(Rc<RefCell<TcpStream>>);
+pub(super) struct Stream(Rc<RefCell<TcpStream>>);
 
 /// The task that moves the bytes; it ends with this.
 #[derive(Debug)]
@@ -88,7 +93,14 @@ struct Task(AbortHandle);
 impl Pool {
     /// Empty.
     pub(crate) fn new(app: App, limits: Limits, counters: Arc<Counters>) -> Rc<Self> {
-        Rc::new(Self { app, limits, counters, idle: RefCell::default(), warned: Cell::default() })
+        Rc::new(Self {
+            app,
+            limits,
+            counters,
+            idle: RefCell::default(),
+            http2: http2::Shared::default(),
+            warned: Cell::default(),
+        })
     }
 
     pub(super) fn limits(&self) -> &Limits {
@@ -125,6 +137,21 @@ impl Pool {
         }
     }
 
+    /// Sends a request by HTTP/2.
+    pub(super) async fn send_http2(
+        &self,
+        head: Parts,
+        body: RequestBody,
+        sent: &Sent,
+    ) -> Result<Response<Incoming>, AppError> {
+        let opened = || self.counters.app_connections.add();
+        let answer = self.http2.send(&self.app, self.limits.connect, opened, (head, body), sent).await;
+        if let Err(error @ (AppError::Connect(_) | AppError::ConnectTimeout)) = &answer {
+            self.warn(error);
+        }
+        answer
+    }
+
     /// Closes what nobody needed for a while.
     pub(crate) fn sweep(&self) {
         self.idle.borrow_mut().retain(|idle| idle.since.elapsed() < IDLE);
@@ -157,6 +184,13 @@ impl Lease {
         self.reused
     }
 
+    /// The app has switched protocols: what is left is the socket. `None`: it has closed.
+    pub(super) async fn into_tunnel(self) -> Option<Tunnel> {
+        let Connection { sender: _sender, stream, task: _task, switched } = self.connection;
+        let early = switched.await.ok()?;
+        Some(Tunnel::new(stream, early))
+    }
+
     /// Ready for another request, some time.
     pub(super) fn give_back(self) {
         let Self { connection, pool, reused: _ } = self;
@@ -179,12 +213,15 @@ impl Connection {
             .handshake(TokioIo::new(stream.clone()))
             .await
             .map_err(AppError::BrokeOff)?;
+        let (behind, switched) = oneshot::channel();
         let task = task::spawn_local(async move {
-            if let Err(error) = connection.await {
-                tracing::debug!(%error, "a connection to the app ended");
+            match connection.without_shutdown().await {
+                // Closed by whoever has the socket: the lease, or a tunnel.
+                Ok(parts) => drop(behind.send(parts.read_buf)),
+                Err(error) => tracing::debug!(%error, "a connection to the app ended"),
             }
         });
-        Ok(Self { sender, stream, task: Task(task.abort_handle()) })
+        Ok(Self { sender, stream, task: Task(task.abort_handle()), switched })
     }
 
     /// Open, ready, and silent since the last answer.

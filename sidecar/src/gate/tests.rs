@@ -6,7 +6,10 @@ mod backend;
 mod bodies;
 mod client;
 mod connections;
+mod http2;
+mod lasting;
 mod limits;
+mod says;
 mod unread;
 mod ways;
 

@@ -17,7 +17,7 @@ use tokio::{
     time::{self, MissedTickBehavior},
 };
 
-use super::Shared;
+use super::{Shared, Watch, standings::Standings};
 use crate::{
     accept::Accepted,
     audit::{Recorder, Seen},
@@ -26,6 +26,7 @@ use crate::{
     metrics::Counters,
     request_id::RequestId,
     serve::{self, Buffers, Drain},
+    verify::Principal,
 };
 
 /// How often the pool is swept and the recorder flushed.
@@ -43,6 +44,7 @@ pub(crate) struct Worker {
     pub(crate) counters: Arc<Counters>,
     pub(crate) drain: Drain,
     pub(crate) buffers: Buffers,
+    standings: Standings,
     reader: RefCell<Reader<Index>>,
     index: RefCell<Option<Rc<InForce>>>,
     recorder: RefCell<Box<dyn Recorder>>,
@@ -75,6 +77,7 @@ impl Worker {
         Self {
             pool: Pool::new(shared.app.clone(), shared.limits.clone(), Arc::clone(&counters)),
             drain: Drain::default(),
+            standings: Standings::default(),
             buffers: Buffers::new(shared.limits.buffers / workers, Arc::clone(&counters)),
             reader: RefCell::new(shared.index.reader()),
             index: RefCell::default(),
@@ -116,6 +119,18 @@ impl Worker {
         RequestId::new(u128::from_ne_bytes(id))
     }
 
+    /// Looks at this credential with every new bundle, for something that lasts.
+    pub(crate) fn watch(&self, principal: &Arc<Principal>) -> Watch {
+        let index = self.index();
+        self.standings.watch(Arc::clone(principal), index.as_deref().map(Deref::deref), Timestamp::now())
+    }
+
+    fn look_at_standings(&self) {
+        let index = self.index();
+        let over = self.standings.look(index.as_deref().map(Deref::deref), Timestamp::now());
+        (0..over).for_each(|_| self.counters.cut_off.add());
+    }
+
     /// A caller spoke TLS: said, but not for each.
     pub(crate) fn refuse_tls(&self) {
         self.counters.tls_refused.add();
@@ -145,6 +160,7 @@ pub(super) async fn run(worker: Worker, mut accepted: mpsc::UnboundedReceiver<Ac
     let mut connections = JoinSet::new();
     let mut tick = time::interval(TICK);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let (mut bundles, mut more) = (worker.shared.index.reader(), true);
     loop {
         tokio::select! {
             accepted = accepted.recv() => match accepted {
@@ -154,8 +170,13 @@ pub(super) async fn run(worker: Worker, mut accepted: mpsc::UnboundedReceiver<Ac
                 None => break,
             },
             Some(ended) = connections.join_next() => say_panic(ended),
+            changed = bundles.changed(), if more => {
+                more = changed;
+                worker.look_at_standings();
+            }
             _ = tick.tick() => {
                 worker.pool.sweep();
+                worker.look_at_standings();
                 worker.recorder.borrow_mut().flush(Timestamp::now(), false);
             }
         }

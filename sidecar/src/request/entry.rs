@@ -1,9 +1,9 @@
 //! What is told of one request, whatever becomes of it: counters, audit, the answer's own headers.
 
-use std::{net::IpAddr, ops::Deref, rc::Rc, time::Instant};
+use std::{net::IpAddr, ops::Deref, rc::Rc, sync::Arc, time::Instant};
 
 use bytes::Bytes;
-use http::{Method, Response, Version, request::Parts};
+use http::{Method, Response, Version, request::Parts, response};
 use jiff::Timestamp;
 use sidegate_bundle::{Revision, audit::Decision, denial::Denial, gate::AuditAllow};
 
@@ -11,7 +11,7 @@ use crate::{
     Decided, Permit,
     audit::Seen,
     decide::decide,
-    forward::{AppBody, AppError, Body},
+    forward::{self, AppBody, AppError, Body, Tunnel},
     gate::Worker,
     index::Index,
     request_id::RequestId,
@@ -110,12 +110,34 @@ impl Entry {
     /// The app's answer, for the caller.
     pub(super) fn pass(mut self, answer: Response<AppBody>) -> Response<Body> {
         self.record(None, Some(answer.status().as_u16()));
-        let (mut head, body) = answer.into_parts();
+        let (head, body) = answer.into_parts();
+        let body = match self.principal() {
+            Some(principal) => body.allowed_by(&self.gate, principal),
+            None => body,
+        };
+        Response::from_parts(self.answered(head), Body::App(body))
+    }
+
+    /// The app has opened the WebSocket that the caller asked for.
+    pub(super) fn open(mut self, head: response::Parts, tunnel: Tunnel) -> Response<Body> {
+        self.record(None, Some(head.status.as_u16()));
+        let watch = self.principal().map(|principal| self.gate.watch(principal));
+        let mut head = self.answered(head);
+        forward::mark(&mut head.headers);
+        Response::from_parts(head, Body::Tunnel(tunnel, watch))
+    }
+
+    /// By whose leave it goes on.
+    fn principal(&self) -> Option<&Arc<Principal>> {
+        self.verdict().ok().and_then(Permit::principal)
+    }
+
+    fn answered(&self, mut head: response::Parts) -> response::Parts {
         // Ours is what the caller speaks with, whatever the app speaks.
         head.version = Version::HTTP_11;
         rewrite::response(&mut head);
         head.headers.insert(rewrite::REQUEST_ID, self.id.header().clone());
-        Response::from_parts(head, Body::App(body))
+        head
     }
 
     /// Our answer to what is not let through.

@@ -63,3 +63,10 @@ fn a_connection_whose_next_request_nobody_can_find_is_closed() {
         assert_eq!(response.headers().contains_key(header::CONNECTION), closes, "{denial:?}");
     }
 }
+
+#[test]
+fn a_405_lists_the_methods_of_this_gate() {
+    let bundle = sidegate_bundle::GateBundle { methods: vec!["PROPFIND".to_owned()], ..quickstart() };
+    let response = respond(&Denial::MethodNotAllowed, Some(&Index::new(&bundle)), &RequestId::new(1));
+    assert_eq!(response.headers()[header::ALLOW], "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS, PROPFIND");
+}

@@ -20,10 +20,10 @@ const GROWTH: usize = 2;
 
 /// What one worker lends. Clones are handles to the same one.
 #[derive(Clone, Debug)]
-pub(crate) struct Buffers(Rc<Lent>);
+pub(crate) struct Buffers(Rc<Purse>);
 
 #[derive(Debug)]
-struct Lent {
+struct Purse {
     limit: usize,
     counters: Arc<Counters>,
     lent: Cell<usize>,
@@ -41,7 +41,7 @@ pub(super) struct Loan {
 
 impl Buffers {
     pub(crate) fn new(limit: usize, counters: Arc<Counters>) -> Self {
-        Self(Rc::new(Lent { limit, counters, lent: Cell::default(), waiting: RefCell::default() }))
+        Self(Rc::new(Purse { limit, counters, lent: Cell::default(), waiting: RefCell::default() }))
     }
 
     pub(super) fn loan(&self) -> Loan {
@@ -67,7 +67,7 @@ impl Buffers {
 impl Loan {
     /// May more of the head be read? If not, `waker` is woken when it is worth asking again.
     pub(super) fn may_read(&self, waker: &Waker) -> bool {
-        let Lent { limit, counters, lent, waiting } = &*self.buffers.0;
+        let Purse { limit, counters, lent, waiting } = &*self.buffers.0;
         if self.read.get() < SMALL || lent.get() < *limit {
             return true;
         }

@@ -1,36 +1,25 @@
 //! A connection that speaks HTTP/1.
 
 use std::{
-    convert::Infallible,
-    future::poll_fn,
-    net::SocketAddr,
-    pin::Pin,
-    rc::Rc,
-    task::{Context, Poll},
+    cell::RefCell, convert::Infallible, future::poll_fn, net::SocketAddr, pin::Pin, rc::Rc, task::Poll,
 };
 
-use bytes::Bytes;
-use hyper::{
-    body::{Body as HttpBody, Frame, SizeHint},
-    server::conn::http1,
-    service::service_fn,
-};
+use hyper::{server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
 use sidegate_bundle::denial::Denial;
 
 use super::{
-    drain::Watch,
+    drain,
     line::Line,
-    patience::{Busy, Patience, Timer},
+    outgoing::Outgoing,
+    patience::{Patience, Timer},
     unread,
 };
-use crate::{forward::Body, gate::Worker, request};
-
-/// An answer on its way out.
-struct Outgoing {
-    body: Body,
-    _busy: Busy,
-}
+use crate::{
+    forward::{Body, Tunnel},
+    gate::{Watch, Worker},
+    request,
+};
 
 /// How it came to an end.
 enum End {
@@ -47,13 +36,26 @@ pub(super) async fn serve(
     line: Line,
     patience: &Rc<Patience>,
     timer: &mut Timer,
-    draining: &mut Watch,
+    draining: &mut drain::Watch,
 ) {
     let (handler, asked) = (Rc::clone(gate), Rc::clone(patience));
+    let opened = Rc::<RefCell<Option<(Tunnel, Option<Watch>)>>>::default();
+    let opening = Rc::clone(&opened);
     let service = service_fn(move |request| {
         let busy = asked.busy();
-        let answer = request::handle(Rc::clone(&handler), peer.ip(), request);
-        async { Ok::<_, Infallible>(answer.await.map(|body| Outgoing { body, _busy: busy })) }
+        // hyper keeps room for it in every connection, also in those that wait.
+        let answer = Box::pin(request::handle(Rc::clone(&handler), peer.ip(), request));
+        let opening = Rc::clone(&opening);
+        async move {
+            let body = |body| match body {
+                Body::Tunnel(tunnel, watch) => {
+                    opening.replace(Some((tunnel, watch)));
+                    Body::Ours(None)
+                }
+                body => body,
+            };
+            Ok::<_, Infallible>(answer.await.map(|ours| Outgoing::new(body(ours), busy)))
+        }
     });
     let buffer = gate.shared.limits.buffer;
     let mut connection = http1::Builder::new()
@@ -75,37 +77,27 @@ pub(super) async fn serve(
     .await;
     let parts = connection.into_parts();
     let line = parts.io.into_inner();
+    if let (End::Over, Some((tunnel, watch))) = (&end, opened.take()) {
+        let over = poll_fn(|cx| {
+            if draining.begins(cx) || watch.as_ref().is_some_and(|watch| watch.poll_over(cx).is_ready()) {
+                return Poll::Ready(());
+            }
+            Poll::Pending
+        });
+        // These two are rare, and the room for them would be in every connection.
+        return Box::pin(tunnel.carry(line.into_stream(), parts.read_buf, over)).await;
+    }
     let denial = match end {
         End::Failed(error) if error.is_parse() => {
             tracing::debug!(%error, "a head was not read");
-            unread::denial(line.kept_back(), &parts.read_buf)
+            // Else an answer is on its way already, and another behind it would be nobody's.
+            let Some(status) = line.kept_back() else { return };
+            unread::denial(status, &parts.read_buf)
         }
         End::Late if patience.is_in_a_head() => Denial::HeadTimeout,
         End::Failed(error) => return tracing::debug!(%error, "a caller's connection ended"),
         // Dropping the connection closes it, and the app's.
         End::Over | End::Late => return,
     };
-    unread::answer(gate, peer.ip(), &denial, line.into_stream()).await;
-}
-
-// === impl Outgoing ===
-
-impl HttpBody for Outgoing {
-    type Data = Bytes;
-    type Error = hyper::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        Pin::new(&mut self.body).poll_frame(cx)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
-    }
+    Box::pin(unread::answer(gate, peer.ip(), &denial, line.into_stream())).await;
 }

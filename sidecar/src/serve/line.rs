@@ -177,7 +177,7 @@ fn spoken(begin: &[u8]) -> Option<Spoken> {
 
 /// Of an answer's first bytes.
 fn status(head: &[u8]) -> Option<u16> {
-    let digits = head.strip_prefix(b"HTTP/1.1 ")?.get(..3)?;
+    let digits = head.strip_prefix(b"HTTP/1.1 ").or_else(|| head.strip_prefix(b"HTTP/1.0 "))?.get(..3)?;
     std::str::from_utf8(digits).ok()?.parse().ok()
 }
 

@@ -24,6 +24,10 @@ pub(super) struct Patience {
     /// What is held of the head that comes, or that is being answered.
     loan: Loan,
     phase: Cell<Phase>,
+    /// How many requests are there. Of HTTP/2 there can be more than one.
+    requests: Cell<usize>,
+    /// Do bytes that come say nothing of whether a head has begun?
+    many_at_once: Cell<bool>,
     /// When the caller's bytes had ended, or when it took something of the answer after that.
     ended: Cell<Option<Instant>>,
     /// Does something of an answer wait for the caller to take it? The app's part is over by then.
@@ -62,11 +66,27 @@ impl Patience {
     pub(super) fn new(limits: Limits, loan: Loan) -> Rc<Self> {
         let phase = Cell::new(Phase::Head(Instant::now()));
         let (ended, waiting, answering) = (Cell::default(), Cell::default(), Cell::default());
-        Rc::new(Self { limits, loan, phase, ended, waiting, answering, untold: RefCell::default() })
+        Rc::new(Self {
+            requests: Cell::default(),
+            many_at_once: Cell::default(),
+            limits,
+            loan,
+            phase,
+            ended,
+            waiting,
+            answering,
+            untold: RefCell::default(),
+        })
+    }
+
+    /// It speaks HTTP/2: requests come beside each other, and bytes that belong to none.
+    pub(super) fn many_at_once(&self) {
+        self.many_at_once.set(true);
     }
 
     /// A request is there.
     pub(super) fn busy(self: &Rc<Self>) -> Busy {
+        self.requests.set(self.requests.get() + 1);
         self.phase.set(Phase::Busy);
         self.answering.set(true);
         Busy(Rc::clone(self))
@@ -89,6 +109,9 @@ impl Patience {
 
     /// So many bytes came.
     pub(super) fn heard(&self, bytes: usize) {
+        if self.many_at_once.get() {
+            return;
+        }
         match self.phase.get() {
             Phase::Idle(_) => self.phase.set(Phase::Head(Instant::now())),
             Phase::Head(_) => {}
@@ -124,7 +147,9 @@ impl Patience {
             self.ended.set(Some(now));
             now
         });
-        !matches!(self.phase.get(), Phase::Busy) || ended.elapsed() >= self.limits.half_closed
+        self.many_at_once.get()
+            || !matches!(self.phase.get(), Phase::Busy)
+            || ended.elapsed() >= self.limits.half_closed
     }
 
     /// The caller's end is not told yet: this asks again when the app has answered.
@@ -146,6 +171,10 @@ impl Patience {
 
 impl Drop for Busy {
     fn drop(&mut self) {
+        self.0.requests.set(self.0.requests.get() - 1);
+        if self.0.requests.get() > 0 {
+            return;
+        }
         self.0.phase.set(Phase::Idle(Instant::now()));
         self.0.loan.give_back();
         if let Some(waker) = self.0.untold.take() {

@@ -21,12 +21,12 @@ const LINGER: Duration = Duration::from_secs(1);
 const STILL_READ: usize = 256 << 10;
 
 /// Why a head was not read, by the status that the HTTP library has for it, and what it had read.
-pub(super) fn denial(status: Option<u16>, read: &[u8]) -> Denial {
+pub(super) fn denial(status: u16, read: &[u8]) -> Denial {
     match status {
         // Its first line was not over when there was no more room.
-        Some(431) if !read.contains(&b'\n') => Denial::TargetTooLong,
-        Some(431) => Denial::HeadTooLarge,
-        Some(414) => Denial::TargetTooLong,
+        431 if !read.contains(&b'\n') => Denial::TargetTooLong,
+        431 => Denial::HeadTooLarge,
+        414 => Denial::TargetTooLong,
         _ => Denial::DoubtfulRequest("the request's head is not well-formed HTTP/1.1"),
     }
 }

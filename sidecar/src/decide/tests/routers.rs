@@ -48,16 +48,9 @@ fn decoded(path: &str) -> String {
     let mut rest = path.as_bytes();
     while let [first, tail @ ..] = rest {
         let code = tail.get(..2).and_then(|code| std::str::from_utf8(code).ok());
-        match code.and_then(|code| u8::from_str_radix(code, 16).ok()).filter(|_| *first == b'%') {
-            Some(byte) => {
-                bytes.push(byte);
-                rest = &tail[2..];
-            }
-            None => {
-                bytes.push(*first);
-                rest = tail;
-            }
-        }
+        let code = code.and_then(|code| u8::from_str_radix(code, 16).ok()).filter(|_| *first == b'%');
+        bytes.push(code.unwrap_or(*first));
+        rest = if code.is_some() { &tail[2..] } else { tail };
     }
     String::from_utf8_lossy(&bytes).into_owned()
 }
@@ -116,9 +109,9 @@ fn pages() -> impl Strategy<Value = String> {
 /// The page spelt otherwise: each character alone, then what is put before, between and after.
 fn spellings(page: String) -> impl Strategy<Value = String> {
     let length = page.chars().count();
-    let odds = vec(0..40u8, length);
+    let odds = vec(0..25u8, length);
     let before =
-        select(vec!["", "", "", "/", "//h", "/;h", "/a/..", "/.", "/%2e%2E", "/a/..;", "%2Fh", "/%5C"]);
+        select(vec!["", "", "", "/", "//h", "/;h", "/a/..", "/.", "/%2e%2E", "/a/..;", "/%2Fh", "/%5C"]);
     let after = select(vec![
         "", "", "", "/", "//", ";", ";x=1", ";/x", "/;", "%0a", "%0A", "%20", "/.", "/./", "?q", "%2F",
         "/..;/x", "%2F..",
@@ -134,13 +127,13 @@ fn spellings(page: String) -> impl Strategy<Value = String> {
                 ('/', 4) => text.push_str("/./"),
                 ('/', 5) => text.push_str("/b/../"),
                 ('/', 6) => text.push_str("/x%2F..%2F"),
-                ('/', 7) => text.push_str("\\"),
+                ('/', 7) => text.push('\\'),
                 ('/', 8) => text.push_str("%252F"),
                 ('/', 9) => text.push_str("/%3B/"),
                 ('/', _) => text.push('/'),
                 (character, 0..=3) => text.extend(character.to_uppercase()),
-                (character, 4..=5) if character.is_ascii() => text += &format!("%{:02x}", character as u8),
-                (character, 6) if character.is_ascii() => text += &format!("%25{:02x}", character as u8),
+                (character, 4..=5) if character.is_ascii() => text.extend(coded("%", character)),
+                (character, 6..=7) if character.is_ascii() => text.extend(coded("%25", character)),
                 (character, _) if character.is_ascii_graphic() => text.push(character),
                 (character, _) => {
                     let mut buffer = [0; 4];
@@ -152,6 +145,10 @@ fn spellings(page: String) -> impl Strategy<Value = String> {
         }
         text + after
     })
+}
+
+fn coded(start: &str, character: char) -> [String; 1] {
+    [format!("{start}{:02x}", u32::from(character))]
 }
 
 fn passing() -> impl Strategy<Value = Paths> {
@@ -218,7 +215,7 @@ fn found(index: &Index, paths: Paths, target: &str) -> Option<Found> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(20_000))]
+    #![proptest_config(ProptestConfig::with_cases(3_000))]
 
     /// Whoever gets through with any spelling, and is served a page, could have asked for the page.
     #[test]
@@ -229,9 +226,10 @@ proptest! {
         paths in passing(),
         key in select(vec![None, Some("s"), Some("none")]),
     ) {
-        prop_assume!(target.parse::<Uri>().is_ok());
         let index = gate(rules, paths);
-        if let Some(received) = is_allowed(&index, &target, key) {
+        if target.parse::<Uri>().is_ok()
+            && let Some(received) = is_allowed(&index, &target, key)
+        {
             for (name, router) in ROUTERS {
                 if router(&received) == page {
                     let allowed = is_allowed(&index, &plainly(&page), key);
@@ -251,16 +249,13 @@ proptest! {
         paths in passing(),
     ) {
         let index = gate(rules, paths);
-        let uri = target.parse::<Uri>();
-        prop_assume!(uri.is_ok());
-        if let Some(met) = found(&index, paths, &target)
-            && let Ok(received) = Target::of(&uri.unwrap(), paths)
+        if let Ok(uri) = target.parse::<Uri>()
+            && let Some(met) = found(&index, paths, &target)
+            && let Ok(received) = Target::of(&uri, paths)
             && let Some(wanted) = found(&index, paths, &plainly(&page))
         {
             for (name, router) in ROUTERS {
                 if router(received.path()) == page {
-                    let is_met = met.numbers().any(|number| number <= wanted.rule);
-                    prop_assert!(is_met, "{name} serves {page} for {}: {met:?}, {wanted:?}", received.path());
                     let least = met.numbers().min();
                     prop_assert!(
                         met.numbers().any(|number| number == wanted.rule) || least < Some(wanted.rule),

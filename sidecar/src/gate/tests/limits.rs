@@ -69,7 +69,8 @@ fn a_caller_that_never_reads_is_left_and_so_is_the_app() {
     let backend = Backend::serving(move |mut connection, _| {
         connection.head();
         connection.send(b"HTTP/1.1 200 OK\r\n\r\n").unwrap();
-        while connection.send(&[b'x'; 65_536]).is_ok() {}
+        let much = vec![b'x'; 65_536];
+        while connection.send(&much).is_ok() {}
         gone.lock().unwrap().send(()).unwrap();
     });
     let limits = Limits { untaken: Duration::from_millis(500), ..Limits::default() };

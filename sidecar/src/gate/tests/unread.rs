@@ -68,6 +68,22 @@ fn what_was_asked_before_a_bad_head_is_answered_first() {
 }
 
 #[test]
+fn a_bad_head_behind_one_of_http_1_0_gets_one_answer() {
+    let backend = Backend::echo();
+    let setup = Setup::new(backend.address());
+    let mut client = setup.client();
+    client.send("GET /healthz HTTP/1.0\r\nHost: api\r\nConnection: keep-alive\r\n\r\n");
+    let (status, head) = client.head();
+    assert_eq!(status, 200);
+    client.read(client::header(&head, "content-length").unwrap().parse().unwrap());
+    client.send("bad\r\n\r\n");
+    let rest = String::from_utf8(client.rest()).unwrap();
+    assert_eq!(rest.matches("HTTP/1.1 400").count(), 1, "{rest}");
+    assert!(rest.contains("invalid_request"), "{rest}");
+    assert_eq!(setup.told(2)[1], told("doubtful_request", 400));
+}
+
+#[test]
 fn a_late_head_is_a_408_and_a_silent_connection_gets_nothing() {
     let backend = Backend::echo();
     let limits = Limits { head: Duration::from_millis(100), ..Limits::default() };

@@ -1,0 +1,114 @@
+//! The app's HTTP/2 connection: one a worker, for gRPC, which needs it. All other requests go by
+//! HTTP/1.1.
+
+use std::{cell::RefCell, time::Duration};
+
+use http::{HeaderValue, Request, Response, Uri, Version, header, request::Parts, uri::Scheme};
+use hyper::{body::Incoming, client::conn::http2};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::{task, time};
+
+use super::{App, AppError, RequestBody, Sent};
+use crate::serve::Here;
+
+/// How often it is asked whether the app is there, while something is in flight.
+const PING: Duration = Duration::from_secs(30);
+const PONG: Duration = Duration::from_secs(20);
+/// What the app may send of one answer before the caller takes it, and of all of them.
+const STREAM_WINDOW: u32 = 64 << 10;
+const CONNECTION_WINDOW: u32 = 1 << 20;
+const SEND_BUFFER: usize = 64 << 10;
+const HEADERS: u32 = 64 << 10;
+
+/// The connection, if there is one.
+#[derive(Debug, Default)]
+pub(super) struct Shared {
+    sender: RefCell<Option<http2::SendRequest<RequestBody>>>,
+}
+
+/// Does a request that came by HTTP/2 go on by it?
+pub(crate) fn is_grpc(head: &Parts) -> bool {
+    let grpc = |value: &HeaderValue| {
+        value.as_bytes().get(..16).is_some_and(|start| start.eq_ignore_ascii_case(b"application/grpc"))
+    };
+    head.version == Version::HTTP_2 && head.headers.get(header::CONTENT_TYPE).is_some_and(grpc)
+}
+
+// === impl Shared ===
+
+impl Shared {
+    /// Sends one request. `opened` is called for each new connection.
+    pub(super) async fn send(
+        &self,
+        app: &App,
+        timeout: Duration,
+        opened: impl Fn(),
+        (mut head, body): (Parts, RequestBody),
+        sent: &Sent,
+    ) -> Result<Response<Incoming>, AppError> {
+        address(&mut head);
+        let mut request = Request::from_parts(head, body);
+        loop {
+            let (mut sender, reused) = if let Some(sender) = self.sender() {
+                (sender, true)
+            } else {
+                let connecting = time::timeout(timeout, connect(app)).await;
+                let sender = connecting.map_err(|_| AppError::ConnectTimeout)??;
+                opened();
+                self.sender.replace(Some(sender.clone()));
+                (sender, false)
+            };
+            match sender.try_send_request(request).await {
+                Ok(answer) => return Ok(answer),
+                // It closed before anything of the request was written.
+                Err(mut failed) => match failed.take_message() {
+                    Some(unsent) if reused => request = unsent,
+                    _ => return Err(AppError::of(failed.into_error(), sent)),
+                },
+            }
+        }
+    }
+
+    fn sender(&self) -> Option<http2::SendRequest<RequestBody>> {
+        let mut sender = self.sender.borrow_mut();
+        if sender.as_ref().is_some_and(http2::SendRequest::is_closed) {
+            *sender = None;
+        }
+        sender.clone()
+    }
+}
+
+async fn connect(app: &App) -> Result<http2::SendRequest<RequestBody>, AppError> {
+    let stream = app.connect().await.map_err(AppError::Connect)?;
+    stream.set_nodelay(true).map_err(AppError::Connect)?;
+    let (sender, connection) = http2::Builder::new(Here)
+        .timer(TokioTimer::new())
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .max_send_buf_size(SEND_BUFFER)
+        .max_header_list_size(HEADERS)
+        .keep_alive_interval(PING)
+        .keep_alive_timeout(PONG)
+        .handshake(TokioIo::new(stream))
+        .await
+        .map_err(AppError::BrokeOff)?;
+    // It ends with the last sender and the last stream.
+    task::spawn_local(async move {
+        if let Err(error) = connection.await {
+            tracing::debug!(%error, "an HTTP/2 connection to the app ended");
+        }
+    });
+    Ok(sender)
+}
+
+/// `Host` becomes `:authority`.
+fn address(head: &mut Parts) {
+    head.version = Version::HTTP_2;
+    let host = head.headers.remove(header::HOST);
+    let mut uri = std::mem::take(&mut head.uri).into_parts();
+    uri.scheme = Some(Scheme::HTTP);
+    uri.authority = host.and_then(|host| host.as_bytes().try_into().ok());
+    // A host was there and well-formed, and so is the path; else the app sees a request for `/`
+    // of nobody, which the library refuses to send.
+    head.uri = Uri::from_parts(uri).unwrap_or_default();
+}

@@ -1,0 +1,105 @@
+//! A connection that speaks HTTP/2 from its first byte (prior knowledge; RFC 9113 §3.3).
+//!
+//! Each stream is a request like any other. What a connection may hold is bounded by windows and by
+//! the number of its streams; a caller that resets them faster than it reads is told to go.
+
+use std::{
+    convert::Infallible,
+    future::{Future, poll_fn},
+    net::SocketAddr,
+    pin::pin,
+    rc::Rc,
+    task::Poll,
+    time::Duration,
+};
+
+use hyper::{rt::Executor, server::conn::http2, service::service_fn};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::{task, time};
+
+use super::{
+    drain,
+    line::Line,
+    outgoing::Outgoing,
+    patience::{Patience, Timer},
+};
+use crate::{gate::Worker, request};
+
+/// Requests at once.
+const STREAMS: u32 = 100;
+/// Of all headers of one request, as RFC 9113 §6.5.2 counts them.
+const HEADERS: u32 = 32 << 10;
+/// What may be sent of one body before it is taken, and of all of them.
+const STREAM_WINDOW: u32 = 64 << 10;
+const CONNECTION_WINDOW: u32 = 256 << 10;
+/// What is held of one answer that is not taken.
+const SEND_BUFFER: usize = 64 << 10;
+/// Streams that are reset before anybody looked at them, and for an error of the caller's.
+const RESETS: usize = 20;
+const ERRORS: usize = 100;
+/// How often it is asked whether anybody is there, and how long the answer may take.
+const PING: Duration = Duration::from_secs(30);
+const PONG: Duration = Duration::from_secs(20);
+/// How long a caller may take to go when it is told to, with nothing in flight.
+const LEAVE: Duration = Duration::from_secs(1);
+
+/// Runs what belongs to a connection on its worker's thread.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Here;
+
+/// Serves it to its end.
+pub(super) async fn serve(
+    gate: &Rc<Worker>,
+    peer: SocketAddr,
+    line: Line,
+    patience: &Rc<Patience>,
+    timer: &mut Timer,
+    draining: &mut drain::Watch,
+) {
+    let (handler, asked) = (Rc::clone(gate), Rc::clone(patience));
+    let service = service_fn(move |request| {
+        let busy = asked.busy();
+        let answer = request::handle(Rc::clone(&handler), peer.ip(), request);
+        async { Ok::<_, Infallible>(answer.await.map(|body| Outgoing::new(body, busy))) }
+    });
+    let connection = http2::Builder::new(Here)
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(STREAMS)
+        .max_header_list_size(HEADERS)
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .max_send_buf_size(SEND_BUFFER)
+        .max_pending_accept_reset_streams(RESETS)
+        .max_local_error_reset_streams(ERRORS)
+        .keep_alive_interval(PING)
+        .keep_alive_timeout(PONG)
+        .serve_connection(TokioIo::new(line), service);
+    let mut connection = pin!(connection);
+    let ended = poll_fn(|cx| {
+        if draining.begins(cx) {
+            connection.as_mut().graceful_shutdown();
+        }
+        if let Poll::Ready(ended) = connection.as_mut().poll(cx) {
+            return Poll::Ready(Some(ended));
+        }
+        timer.poll(cx).map(|()| None)
+    });
+    let ended = if let Some(ended) = ended.await {
+        ended
+    } else {
+        // Idle for too long. What it sends meanwhile is answered.
+        connection.as_mut().graceful_shutdown();
+        time::timeout(LEAVE, connection).await.unwrap_or(Ok(()))
+    };
+    if let Err(error) = ended {
+        tracing::debug!(%error, "a caller's connection ended");
+    }
+}
+
+// === impl Here ===
+
+impl<F: Future<Output = ()> + 'static> Executor<F> for Here {
+    fn execute(&self, future: F) {
+        task::spawn_local(future);
+    }
+}
