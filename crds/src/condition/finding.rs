@@ -346,7 +346,10 @@ impl Finding {
             Self::BundleWritten { gates: 1 } => "the Gate's bundle holds it".to_owned(),
             Self::BundleWritten { gates } => format!("the bundles of {gates} Gates hold it"),
             Self::WaitingForBundle { gate } => format!("the bundle of Gate {gate} does not hold it yet"),
-            Self::GateReady => "the Gate is in force wherever its bundle is mounted; pods are not counted by this version".to_owned(),
+            Self::GateReady => {
+                "the Gate is in force wherever its bundle is mounted; pods are not counted by this version"
+                    .to_owned()
+            }
             Self::CredentialReady { secret } => format!("the key in Secret {secret} is let in"),
             Self::NoPods { gate } => {
                 format!(
