@@ -6,7 +6,7 @@
 
 use std::{io, rc::Rc};
 
-use http::{HeaderValue, Method, Request, Response, StatusCode, header, request::Parts, response};
+use http::{HeaderValue, Request, Response, StatusCode, header, request::Parts, response};
 use hyper::body::{Body as _, Incoming};
 use thiserror::Error;
 
@@ -99,12 +99,12 @@ pub(crate) async fn forward(
         let answer = pool.send_http2(head, body, &sent).await?;
         return Ok(Forwarded::Answer(answer.map(|body| AppBody::new(body, None))));
     }
-    let unread = !body.is_end_stream() && !takes_a_body(&head.method);
-    let alone = unread || !keep_alive || opening.is_some();
+    let alone = !body.is_end_stream() || !keep_alive || opening.is_some();
     if opening.is_some() {
         mark(&mut head.headers);
     } else if alone {
-        // An app that does not read this body would take it for the next request.
+        // An app that does not read a body would take it for the next request; which apps read
+        // theirs, nobody can tell from here.
         head.headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
     let (body, sent) = RequestBody::new(body, pool.limits().body);
@@ -129,11 +129,6 @@ pub(crate) async fn forward(
         let tunnel = if opened { lease.into_tunnel().await } else { None };
         return Ok(Forwarded::Opened(head, tunnel.ok_or(AppError::Switched)?));
     }
-    let lease = if alone { None } else { Some((lease, sent)) };
-    Ok(Forwarded::Answer(answer.map(|body| AppBody::new(body, lease))))
-}
-
-/// Methods whose bodies every app reads.
-fn takes_a_body(method: &Method) -> bool {
-    matches!(*method, Method::POST | Method::PUT | Method::PATCH)
+    let again = (!alone).then_some(sent);
+    Ok(Forwarded::Answer(answer.map(|body| AppBody::new(body, Some((lease, again))))))
 }

@@ -59,9 +59,10 @@ impl Target {
         } else {
             Box::default()
         };
-        // `http://host?query` has no path at all: its text does not begin with the slash that
-        // `raw.path()` shows.
-        if matches!(normal, Cow::Borrowed(_)) && raw.as_str().starts_with('/') {
+        // `http://host?query` and `http://host` have no path at all: their text does not begin with
+        // the slash that `raw.path()` shows. An empty text shows as `/` too, and only after a scheme.
+        let has_slash = raw.as_str().starts_with('/') && (uri.scheme().is_none() || raw.as_str() != "/");
+        if matches!(normal, Cow::Borrowed(_)) && has_slash {
             return Ok(Self { wire: raw.clone(), readings });
         }
         let text = match raw.query() {

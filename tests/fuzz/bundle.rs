@@ -75,8 +75,12 @@ fn check(bytes: &[u8]) -> Result<(), ReadError> {
 
 /// What stands in a text, if it is JSON, decides which format it is of.
 fn check_json(json: &str) {
-    let format = serde_json::from_str::<Value>(json).ok().and_then(|value| value["format"].as_u64());
-    match check(&gzip(json.as_bytes())) {
+    let read = check(&gzip(json.as_bytes()));
+    // A number beyond all numbers is passed over where nobody asks for it.
+    let Ok(value) = serde_json::from_str::<Value>(json) else { return };
+    // A list reads like an object whose fields come in their order.
+    let format = value.get("format").or_else(|| value.get(0)).and_then(Value::as_u64);
+    match read {
         Ok(()) => assert_eq!(format, Some(u64::from(FORMAT)), "{json}"),
         Err(ReadError::UnknownFormat(named)) => assert_eq!(format, Some(u64::from(named)), "{json}"),
         Err(_) => {}
@@ -86,7 +90,9 @@ fn check_json(json: &str) {
 #[test]
 fn bundle() {
     let seeds = lines(CORPUS);
-    seeds.iter().for_each(|seed| check_json(seed));
+    for seed in &seeds {
+        check_json(seed);
+    }
     let good = gzip(seeds[0].as_bytes());
     check(&good).expect("the first of the corpus is a bundle");
     run(here!(), |choices| {

@@ -59,7 +59,9 @@ fn completed(mut choices: Choices<'_>, seed: &str) -> String {
 #[test]
 fn key() {
     let seeds = lines(CORPUS);
-    seeds.iter().for_each(|seed| check(seed));
+    for seed in &seeds {
+        check(seed);
+    }
     assert!(seeds.iter().any(|seed| is_key(seed)), "the corpus has no key");
     run(here!(), |choices| {
         let text = if choices.below(2) == 0 {

@@ -127,7 +127,8 @@ impl Server {
             Self::UvicornH11 => uvicorn("asgi:app", "h11"),
             Self::UvicornHttptools => uvicorn("asgi:app", "httptools"),
             Self::Starlette => uvicorn("starlette_app:app", "h11"),
-            Self::Hypercorn => python(&["-m", "hypercorn", "--bind", &bind, "asgi:app"]),
+            // Without workers: they would outlive a process that is killed.
+            Self::Hypercorn => python(&["-m", "hypercorn", "--workers", "0", "--bind", &bind, "asgi:app"]),
             Self::Node => node("echo.js"),
             Self::Express => node("express.js"),
             Self::Fastify => node("fastify.js"),

@@ -69,8 +69,9 @@ pub(super) enum Progress {
 #[derive(Debug)]
 pub(crate) struct AppBody {
     body: Incoming,
-    /// What the answer came on, and whether the request is out; absent: not for a second request.
-    lease: Option<(Lease, Sent)>,
+    /// What the answer comes on: its end ends the answer. With it, whether the request is out;
+    /// absent: not for a second request, whatever is out.
+    lease: Option<(Lease, Option<Sent>)>,
     allowed: Allowed,
 }
 
@@ -177,7 +178,7 @@ impl HttpBody for RequestBody {
 // === impl AppBody ===
 
 impl AppBody {
-    pub(super) fn new(body: Incoming, lease: Option<(Lease, Sent)>) -> Self {
+    pub(super) fn new(body: Incoming, lease: Option<(Lease, Option<Sent>)>) -> Self {
         let mut body = Self { body, lease, allowed: Allowed::Free };
         body.give_back_if_over();
         body
@@ -211,7 +212,7 @@ impl AppBody {
     /// The answer is complete. Its connection may carry another request only if the whole of this
     /// one is out: else the app would read the rest of it as the next.
     fn give_back(&mut self) {
-        if let Some((lease, sent)) = self.lease.take()
+        if let Some((lease, Some(sent))) = self.lease.take()
             && sent.progress() == Progress::Whole
         {
             lease.give_back();

@@ -2,6 +2,8 @@
 
 import json
 
+from record import show
+
 
 async def read(receive):
     parts = []
@@ -30,7 +32,7 @@ async def app(scope, receive, send):
         "headers": [[n.decode("latin-1").lower(), v.decode("latin-1")] for n, v in scope["headers"]],
         "body": await read(receive),
     }
-    print("RECORD " + json.dumps(record), flush=True)
+    show(record)
     text = json.dumps(record).encode()
     headers = [(b"content-type", b"application/json"), (b"content-length", str(len(text)).encode())]
     await send({"type": "http.response.start", "status": 200, "headers": headers})

@@ -8,6 +8,8 @@ import json
 import sys
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+from record import show
+
 IGNORES_BODIES = sys.argv[2:] == ["ignore"]
 
 
@@ -48,7 +50,7 @@ class Handler(BaseHTTPRequestHandler):
             "headers": [[name.lower(), value] for name, value in self.headers.items()],
             "body": body,
         }
-        print("RECORD " + json.dumps(record), flush=True)
+        show(record)
         if body is None:
             self.close_connection = True
             return

@@ -2,6 +2,8 @@
 
 import json
 
+from record import show
+
 
 def name(key):
     return key.removeprefix("HTTP_").lower().replace("_", "-")
@@ -25,7 +27,7 @@ def app(environ, start_response):
         "script": environ["SCRIPT_NAME"],
         "path": environ["PATH_INFO"],
     }
-    print("RECORD " + json.dumps(record), flush=True)
+    show(record)
     text = json.dumps(record).encode()
     start_response("200 OK", [("Content-Type", "application/json"), ("Content-Length", str(len(text)))])
     return [text]

@@ -191,6 +191,7 @@ fn heads() -> Vec<Row> {
         bytes("a high byte in a name", b"GET /p HTTP/1.1\r\nHost: a\r\nX-\xe9: b\r\n\r\n", BAD),
         raw("an empty line first", "\r\nGET /p HTTP/1.1\r\nHost: a\r\n\r\n", OK),
         get("101 headers", "X-A: b\r\n".repeat(100).trim_end(), LARGE),
+        get("a header of 64 KiB", &format!("X-A: {}", "b".repeat(64 << 10)), LARGE),
         get("a header of 600 KiB", &format!("X-A: {}", "b".repeat(600 << 10)), LARGE),
         target("a target of 70,000 bytes", &format!("/{}", "b".repeat(70_000)), LARGE),
     ]
@@ -222,6 +223,8 @@ fn hosts() -> Vec<Row> {
 fn targets() -> Vec<Row> {
     let cases = [
         ("absolute-form", "http://a/p", OK),
+        ("absolute-form without a path", "http://a", Seen::One("GET", "/", "")),
+        ("absolute-form without a path, with a query", "http://a?b", Seen::One("GET", "/?b", "")),
         ("absolute-form, another host", "http://b/p", BAD),
         ("absolute-form with user information", "http://a@a/p", BAD),
         ("absolute-form of ftp", "ftp://a/p", BAD),
@@ -254,6 +257,7 @@ fn targets() -> Vec<Row> {
 
 fn others() -> Vec<Row> {
     vec![
+        target("absolute-form without a path, with a fragment", "http://a#/p", Seen::One("GET", "/", "")),
         line("two spaces", "GET  /p HTTP/1.1", BAD),
         line("a tab", "GET\t/p HTTP/1.1", BAD),
         line("a space behind", "GET /p HTTP/1.1 ", BAD),

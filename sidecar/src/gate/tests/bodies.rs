@@ -66,7 +66,7 @@ fn ten_megabytes_go_up_and_come_down_whole_in_either_framing() {
         assert_eq!(answer.status, 200);
         assert!(answer.body == pattern(LARGE), "{} bytes came back", answer.body.len());
     }
-    assert_eq!(backend.connections(), 1);
+    assert_eq!(backend.connections(), 2, "a body goes on a connection of its own");
 }
 
 #[test]
