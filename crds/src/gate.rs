@@ -246,8 +246,9 @@ pub struct Forward {
 #[derive(schemars::JsonSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct Upstream {
-    /// Whether connections to the app are used again: Auto, or Off for an app that does not read
-    /// request bodies to their end. Absent: Auto.
+    /// Whether connections to the app are used again. Auto: yes, but not after a request with a
+    /// body, since an app that does not read it would take it for the next request. Off: never.
+    /// Absent: Auto.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub keep_alive: Option<KeepAlive>,
 }
