@@ -12,16 +12,19 @@ use thiserror::Error;
 
 use crate::authorise::Permit;
 
+mod alone;
 mod app;
 mod body;
 mod http2;
+mod kept;
 mod pool;
+mod stream;
 mod tunnel;
 mod websocket;
 
 pub use app::{App, AppAddressError};
 pub(crate) use body::{AnswerError, AppBody, Body, RequestBody};
-use body::{Progress, Sent};
+use body::{Progress, Sent, Source};
 pub(crate) use http2::is_grpc;
 pub(crate) use pool::Pool;
 pub(crate) use tunnel::Tunnel;
@@ -94,41 +97,55 @@ pub(crate) async fn forward(
     way: Way,
 ) -> Result<Forwarded, AppError> {
     let Way { opening, keep_alive, http2 } = way;
+    let has_body = !body.is_end_stream();
+    let (body, sent) = RequestBody::new(body, pool.limits().body);
     if http2 {
-        let (body, sent) = RequestBody::new(body, pool.limits().body);
         let answer = pool.send_http2(head, body, &sent).await?;
-        return Ok(Forwarded::Answer(answer.map(|body| AppBody::new(body, None))));
+        return Ok(Forwarded::Answer(answer.map(|body| AppBody::new(body, Source::Shared))));
     }
-    let alone = !body.is_end_stream() || !keep_alive || opening.is_some();
     if opening.is_some() {
         mark(&mut head.headers);
-    } else if alone {
+    } else if has_body || !keep_alive {
         // An app that does not read a body would take it for the next request; which apps read
         // theirs, nobody can tell from here.
         head.headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+    } else {
+        return again(pool, Request::from_parts(head, body), &sent).await;
     }
-    let (body, sent) = RequestBody::new(body, pool.limits().body);
-    let mut request = Request::from_parts(head, body);
-    let mut lease = if alone { pool.connect().await? } else { pool.checkout().await? };
+    let mut alone = pool.connect_alone().await?;
+    let sending = alone.send(Request::from_parts(head, body));
+    let answer = sending.await.map_err(|failed| AppError::of(failed.into_error(), &sent))?;
+    if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
+        let (head, _) = answer.into_parts();
+        let opened = opening.is_some_and(|opening| opening.is_accepted(&head));
+        let tunnel = if opened { alone.into_tunnel().await } else { None };
+        return Ok(Forwarded::Opened(head, tunnel.ok_or(AppError::Switched)?));
+    }
+    Ok(Forwarded::Answer(answer.map(|body| AppBody::new(body, Source::Alone(alone)))))
+}
+
+/// Forwards a request without a body on a connection that is used again.
+async fn again(
+    pool: &Rc<Pool>,
+    mut request: Request<RequestBody>,
+    sent: &Sent,
+) -> Result<Forwarded, AppError> {
+    let mut kept = pool.checkout().await?;
     let answer = loop {
-        match lease.send(request).await {
+        match kept.send(request).await {
             Ok(answer) => break answer,
             Err(mut failed) => match failed.take_message() {
                 // The app had closed an idle connection: nothing of the request was written.
-                Some(unsent) if lease.reused() => {
+                Some(unsent) if kept.reused() => {
                     request = unsent;
-                    lease = pool.connect().await?;
+                    kept = pool.connect().await?;
                 }
-                _ => return Err(AppError::of(failed.into_error(), &sent)),
+                _ => return Err(AppError::of(failed.into_error(), sent)),
             },
         }
     };
     if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
-        let (head, _) = answer.into_parts();
-        let opened = opening.is_some_and(|opening| opening.is_accepted(&head));
-        let tunnel = if opened { lease.into_tunnel().await } else { None };
-        return Ok(Forwarded::Opened(head, tunnel.ok_or(AppError::Switched)?));
+        return Err(AppError::Switched);
     }
-    let again = (!alone).then_some(sent);
-    Ok(Forwarded::Answer(answer.map(|body| AppBody::new(body, Some((lease, again))))))
+    Ok(Forwarded::Answer(answer.map(|body| AppBody::new(body, Source::Kept(kept)))))
 }

@@ -31,6 +31,7 @@ mod respond;
 mod rewrite;
 mod rules;
 mod serve;
+mod vectored;
 mod verify;
 
 pub use accept::Workers;

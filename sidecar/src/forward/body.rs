@@ -4,10 +4,11 @@ use std::{
     cell::Cell,
     fmt,
     future::Future as _,
+    mem,
     pin::Pin,
     rc::Rc,
     sync::Arc,
-    task::{Context, Poll, ready},
+    task::{Context, Poll, Waker, ready},
     time::Duration,
 };
 
@@ -16,7 +17,7 @@ use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
 use thiserror::Error;
 use tokio::time::{Sleep, sleep};
 
-use super::{pool::Lease, tunnel::Tunnel};
+use super::{alone::Alone, kept::Kept, tunnel::Tunnel};
 use crate::{
     gate::{Watch, Worker},
     rewrite,
@@ -69,10 +70,21 @@ pub(super) enum Progress {
 #[derive(Debug)]
 pub(crate) struct AppBody {
     body: Incoming,
-    /// What the answer comes on: its end ends the answer. With it, whether the request is out;
-    /// absent: not for a second request, whatever is out.
-    lease: Option<(Lease, Option<Sent>)>,
+    source: Source,
     allowed: Allowed,
+}
+
+/// What an answer comes on: its end ends the answer.
+#[derive(Debug)]
+pub(super) enum Source {
+    /// It may carry another request, and whoever reads the answer moves its bytes.
+    Kept(Kept),
+    /// It closes with the answer.
+    Alone(#[expect(dead_code, reason = "it is held, and closes when it is dropped")] Alone),
+    /// It carries other answers beside this one.
+    Shared,
+    /// Nothing any more.
+    Over,
 }
 
 /// By whose leave an answer goes on.
@@ -178,8 +190,8 @@ impl HttpBody for RequestBody {
 // === impl AppBody ===
 
 impl AppBody {
-    pub(super) fn new(body: Incoming, lease: Option<(Lease, Option<Sent>)>) -> Self {
-        let mut body = Self { body, lease, allowed: Allowed::Free };
+    pub(super) fn new(body: Incoming, source: Source) -> Self {
+        let mut body = Self { body, source, allowed: Allowed::Free };
         body.give_back_if_over();
         body
     }
@@ -210,13 +222,22 @@ impl AppBody {
     }
 
     /// The answer is complete. Its connection may carry another request only if the whole of this
-    /// one is out: else the app would read the rest of it as the next.
+    /// one is out; of one without a body it is.
     fn give_back(&mut self) {
-        if let Some((lease, Some(sent))) = self.lease.take()
-            && sent.progress() == Progress::Whole
-        {
-            lease.give_back();
+        if let Source::Kept(kept) = mem::replace(&mut self.source, Source::Over) {
+            kept.give_back();
         }
+    }
+
+    fn poll_body(&mut self, cx: &mut Context<'_>) -> Polled<hyper::Error> {
+        let Source::Kept(kept) = &mut self.source else { return Pin::new(&mut self.body).poll_frame(cx) };
+        // Asked for first: nothing is read from the app that nobody wants.
+        let mut nobody = Context::from_waker(Waker::noop());
+        if let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(&mut nobody) {
+            return Poll::Ready(frame);
+        }
+        kept.poll_bytes(cx);
+        Pin::new(&mut self.body).poll_frame(&mut nobody)
     }
 }
 
@@ -228,13 +249,13 @@ impl HttpBody for AppBody {
         if let Allowed::While(watch) = &self.allowed {
             // An app that always has more to say is no reason to wait.
             if watch.poll_over(cx).is_ready() {
-                self.lease = None;
+                self.source = Source::Over;
                 return Poll::Ready(Some(Err(AnswerError::CutOff)));
             }
         }
-        let Poll::Ready(mut frame) = Pin::new(&mut self.body).poll_frame(cx) else {
+        let Poll::Ready(mut frame) = self.poll_body(cx) else {
             ready!(self.poll_cut_off(cx));
-            self.lease = None;
+            self.source = Source::Over;
             return Poll::Ready(Some(Err(AnswerError::CutOff)));
         };
         match &mut frame {
@@ -243,7 +264,7 @@ impl HttpBody for AppBody {
                 frame.trailers_mut().map(rewrite::trailers);
                 self.give_back_if_over();
             }
-            Some(Err(_)) => self.lease = None,
+            Some(Err(_)) => self.source = Source::Over,
         }
         Poll::Ready(frame.map(|frame| frame.map_err(AnswerError::App)))
     }

@@ -6,42 +6,27 @@
 
 use std::{
     cell::{Cell, RefCell},
-    future::poll_fn,
-    io,
-    mem::MaybeUninit,
-    pin::Pin,
     rc::Rc,
     sync::Arc,
-    task::{Context, Poll},
     time::{Duration, Instant},
 };
 
-use bytes::Bytes;
-use futures::FutureExt as _;
-use http::{Request, Response, request::Parts};
-use hyper::{
-    body::Incoming,
-    client::conn::{TrySendError, http1},
-};
-use hyper_util::rt::TokioIo;
-use socket2::SockRef;
-use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
-    net::TcpStream,
-    sync::oneshot,
-    task::{self, AbortHandle},
-    time,
-};
+use http::{Response, request::Parts};
+use hyper::body::Incoming;
+use tokio::time;
 
-use super::{App, AppError, RequestBody, Sent, http2, tunnel::Tunnel};
+use super::{
+    App, AppError, RequestBody, Sent,
+    alone::Alone,
+    http2,
+    kept::{Connection, Kept},
+};
 use crate::{metrics::Counters, serve::Limits};
 
 /// How long an idle connection is kept. What the app closes earlier is noticed.
 const IDLE: Duration = Duration::from_secs(30);
 /// So many idle connections are kept at most.
 const MAX_IDLE: usize = 256;
-/// How much of an answer's head, and of a body at once, is read ahead.
-const BUFFER: usize = 64 << 10;
 /// One warning in so long about an app that cannot be reached.
 const WARNING: Duration = Duration::from_secs(1);
 
@@ -63,31 +48,6 @@ struct Idle {
     since: Instant,
 }
 
-/// A connection that is out for one request. Dropped, it closes.
-#[derive(Debug)]
-pub(crate) struct Lease {
-    connection: Connection,
-    pool: Rc<Pool>,
-    reused: bool,
-}
-
-#[derive(Debug)]
-struct Connection {
-    sender: http1::SendRequest<RequestBody>,
-    stream: Stream,
-    task: Task,
-    /// What the app sent behind a 101, once the task has ended by it.
-    switched: oneshot::Receiver<Bytes>,
-}
-
-/// The socket, for hyper to use and for the pool to look at.
-#[derive(Clone, Debug)]
-pub(super) struct Stream(Rc<RefCell<TcpStream>>);
-
-/// The task that moves the bytes; it ends with this.
-#[derive(Debug)]
-struct Task(AbortHandle);
-
 // === impl Pool ===
 
 impl Pool {
@@ -108,33 +68,26 @@ impl Pool {
     }
 
     /// An idle connection that is still good, or a new one.
-    pub(crate) async fn checkout(self: &Rc<Self>) -> Result<Lease, AppError> {
+    pub(super) async fn checkout(self: &Rc<Self>) -> Result<Kept, AppError> {
         loop {
             let Some(Idle { mut connection, since }) = self.idle.borrow_mut().pop() else {
                 return self.connect().await;
             };
             if since.elapsed() < IDLE && connection.is_clean() {
-                return Ok(Lease { connection, pool: Rc::clone(self), reused: true });
+                return Ok(Kept::new(connection, Rc::clone(self), true));
             }
         }
     }
 
-    /// A new connection.
-    pub(crate) async fn connect(self: &Rc<Self>) -> Result<Lease, AppError> {
-        let connected = match time::timeout(self.limits.connect, Connection::open(&self.app)).await {
-            Ok(connected) => connected,
-            Err(_) => Err(AppError::ConnectTimeout),
-        };
-        match connected {
-            Ok(connection) => {
-                self.counters.app_connections.add();
-                Ok(Lease { connection, pool: Rc::clone(self), reused: false })
-            }
-            Err(error) => {
-                self.warn(&error);
-                Err(error)
-            }
-        }
+    /// A new connection, to be kept for more requests.
+    pub(super) async fn connect(self: &Rc<Self>) -> Result<Kept, AppError> {
+        let connection = self.open(Connection::open(&self.app)).await?;
+        Ok(Kept::new(connection, Rc::clone(self), false))
+    }
+
+    /// A new connection for one request.
+    pub(super) async fn connect_alone(&self) -> Result<Alone, AppError> {
+        self.open(Alone::open(&self.app)).await
     }
 
     /// Sends a request by HTTP/2.
@@ -152,9 +105,28 @@ impl Pool {
         answer
     }
 
-    /// Closes what nobody needed for a while.
+    /// Takes a connection back whose answer is over.
+    pub(super) fn give_back(&self, connection: Connection) {
+        let mut idle = self.idle.borrow_mut();
+        if idle.len() < MAX_IDLE {
+            idle.push(Idle { connection, since: Instant::now() });
+        }
+    }
+
+    /// Closes what nobody needed for a while, and what the app has closed.
     pub(crate) fn sweep(&self) {
-        self.idle.borrow_mut().retain(|idle| idle.since.elapsed() < IDLE);
+        self.idle.borrow_mut().retain_mut(|idle| idle.since.elapsed() < IDLE && idle.connection.is_clean());
+    }
+
+    /// In time, and counted.
+    async fn open<T>(&self, opening: impl Future<Output = Result<T, AppError>>) -> Result<T, AppError> {
+        let opened =
+            time::timeout(self.limits.connect, opening).await.unwrap_or(Err(AppError::ConnectTimeout));
+        match &opened {
+            Ok(_) => self.counters.app_connections.add(),
+            Err(error) => self.warn(error),
+        }
+        opened
     }
 
     /// An app that is away is worth a line, but not one for each request.
@@ -168,120 +140,6 @@ impl Pool {
     }
 }
 
-// === impl Lease ===
-
-impl Lease {
-    /// Sends a request; the error has it again if nothing of it was written.
-    pub(super) async fn send(
-        &mut self,
-        request: Request<RequestBody>,
-    ) -> Result<Response<Incoming>, TrySendError<Request<RequestBody>>> {
-        self.connection.sender.try_send_request(request).await
-    }
-
-    /// Did it carry a request before this one?
-    pub(super) fn reused(&self) -> bool {
-        self.reused
-    }
-
-    /// The app has switched protocols: what is left is the socket. `None`: it has closed.
-    pub(super) async fn into_tunnel(self) -> Option<Tunnel> {
-        let Connection { sender: _sender, stream, task: _task, switched } = self.connection;
-        let early = switched.await.ok()?;
-        Some(Tunnel::new(stream, early))
-    }
-
-    /// Ready for another request, some time.
-    pub(super) fn give_back(self) {
-        let Self { connection, pool, reused: _ } = self;
-        let mut idle = pool.idle.borrow_mut();
-        if idle.len() < MAX_IDLE {
-            idle.push(Idle { connection, since: Instant::now() });
-        }
-    }
-}
-
-// === impl Connection ===
-
-impl Connection {
-    async fn open(app: &App) -> Result<Self, AppError> {
-        let stream = app.connect().await.map_err(AppError::Connect)?;
-        stream.set_nodelay(true).map_err(AppError::Connect)?;
-        let stream = Stream(Rc::new(RefCell::new(stream)));
-        let (sender, connection) = http1::Builder::new()
-            .max_buf_size(BUFFER)
-            .handshake(TokioIo::new(stream.clone()))
-            .await
-            .map_err(AppError::BrokeOff)?;
-        let (behind, switched) = oneshot::channel();
-        let task = task::spawn_local(async move {
-            match connection.without_shutdown().await {
-                // Closed by whoever has the socket: the lease, or a tunnel.
-                Ok(parts) => drop(behind.send(parts.read_buf)),
-                Err(error) => tracing::debug!(%error, "a connection to the app ended"),
-            }
-        });
-        Ok(Self { sender, stream, task: Task(task.abort_handle()), switched })
-    }
-
-    /// Open, ready, and silent since the last answer.
-    fn is_clean(&mut self) -> bool {
-        let ready = poll_fn(|cx| self.sender.poll_ready(cx)).now_or_never();
-        matches!(ready, Some(Ok(()))) && !self.task.0.is_finished() && self.stream.is_silent()
-    }
-}
-
-// === impl Stream ===
-
-impl Stream {
-    /// Is there nothing to read, not even the end?
-    fn is_silent(&self) -> bool {
-        let stream = self.0.borrow();
-        let peeked = SockRef::from(&*stream).peek(&mut [MaybeUninit::uninit()]);
-        matches!(peeked, Err(error) if error.kind() == io::ErrorKind::WouldBlock)
-    }
-}
-
-impl AsyncRead for Stream {
-    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut *self.0.borrow_mut()).poll_read(cx, buf)
-    }
-}
-
-impl AsyncWrite for Stream {
-    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut *self.0.borrow_mut()).poll_write(cx, buf)
-    }
-
-    fn poll_write_vectored(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bufs: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut *self.0.borrow_mut()).poll_write_vectored(cx, bufs)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        true
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut *self.0.borrow_mut()).poll_flush(cx)
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut *self.0.borrow_mut()).poll_shutdown(cx)
-    }
-}
-
-// === impl Task ===
-
-impl Drop for Task {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::{
@@ -290,7 +148,7 @@ mod tests {
         thread,
     };
 
-    use tokio::runtime::LocalRuntime;
+    use tokio::{runtime::LocalRuntime, task};
 
     use super::*;
 

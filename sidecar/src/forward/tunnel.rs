@@ -10,7 +10,7 @@ use tokio::{
     time::timeout,
 };
 
-use super::pool::Stream;
+use super::stream::Stream;
 
 /// How long one direction may go on when the other has ended.
 const LINGER: Duration = Duration::from_secs(10);

@@ -16,6 +16,7 @@ use tokio::{
 };
 
 use super::patience::Patience;
+use crate::vectored;
 
 /// How a connection that speaks HTTP/2 from the start begins (RFC 9113 §3.4).
 const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -140,7 +141,7 @@ impl AsyncWrite for Line {
         if self.keeps_back(bufs.first().map_or(&[], |buf| &**buf)) {
             return Poll::Ready(Ok(bufs.iter().map(|buf| buf.len()).sum()));
         }
-        let written = Pin::new(&mut self.stream).poll_write_vectored(cx, bufs);
+        let written = vectored::poll_write(Pin::new(&mut self.stream), cx, bufs);
         self.patience.offered(written.is_ready());
         written
     }

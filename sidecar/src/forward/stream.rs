@@ -1,0 +1,72 @@
+//! The socket to the app, for the HTTP library to use and for us to look at.
+
+use std::{
+    cell::RefCell,
+    io,
+    mem::MaybeUninit,
+    pin::Pin,
+    rc::Rc,
+    task::{Context, Poll},
+};
+
+use socket2::SockRef;
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    net::TcpStream,
+};
+
+use super::{App, AppError};
+use crate::vectored;
+
+/// A handle to it; it closes with the last one.
+#[derive(Clone, Debug)]
+pub(super) struct Stream(Rc<RefCell<TcpStream>>);
+
+// === impl Stream ===
+
+impl Stream {
+    pub(super) async fn open(app: &App) -> Result<Self, AppError> {
+        let stream = app.connect().await.map_err(AppError::Connect)?;
+        stream.set_nodelay(true).map_err(AppError::Connect)?;
+        Ok(Self(Rc::new(RefCell::new(stream))))
+    }
+
+    /// Is there nothing to read, not even the end?
+    pub(super) fn is_silent(&self) -> bool {
+        let stream = self.0.borrow();
+        let peeked = SockRef::from(&*stream).peek(&mut [MaybeUninit::uninit()]);
+        matches!(peeked, Err(error) if error.kind() == io::ErrorKind::WouldBlock)
+    }
+}
+
+impl AsyncRead for Stream {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut *self.0.borrow_mut()).poll_read(cx, buf)
+    }
+}
+
+impl AsyncWrite for Stream {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut *self.0.borrow_mut()).poll_write(cx, buf)
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        vectored::poll_write(Pin::new(&mut *self.0.borrow_mut()), cx, bufs)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut *self.0.borrow_mut()).poll_flush(cx)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut *self.0.borrow_mut()).poll_shutdown(cx)
+    }
+}
