@@ -1,5 +1,6 @@
 //! What tests begin with: a realistic Gate, its keys, and request heads.
 
+use crate::client::Peer;
 use http::{Request, request::Parts};
 use jiff::Timestamp;
 use rand::{SeedableRng, rngs::StdRng};
@@ -117,4 +118,9 @@ pub(crate) fn head<V: AsRef<[u8]>>(method: &str, target: &str, headers: &[(&str,
 /// A head without headers but `Host`.
 pub(crate) fn plain_head(method: &str, target: &str) -> Parts {
     head::<&str>(method, target, &[])
+}
+
+/// Whoever connects from there.
+pub(crate) fn peer(address: &str) -> Peer {
+    address.parse::<std::net::IpAddr>().unwrap().into()
 }

@@ -7,7 +7,14 @@
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
-use http::{HeaderMap, HeaderName, header};
+use http::{HeaderMap, HeaderName, HeaderValue, header};
+
+/// Who is at the other end of a connection.
+#[derive(Clone, Debug)]
+pub(crate) struct Peer {
+    address: IpAddr,
+    text: HeaderValue,
+}
 
 /// The proxies whose word is taken.
 #[derive(Clone, Debug, Default)]
@@ -23,6 +30,27 @@ struct Network {
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 /// More than any way through proxies has.
 const MOST_HOPS: usize = 64;
+
+// === impl Peer ===
+
+impl Peer {
+    pub(crate) fn address(&self) -> IpAddr {
+        self.address
+    }
+
+    /// As apps are told of it: an IPv4 address that came by IPv6 is one of IPv4.
+    pub(crate) fn text(&self) -> &HeaderValue {
+        &self.text
+    }
+}
+
+impl From<IpAddr> for Peer {
+    fn from(address: IpAddr) -> Self {
+        let text = HeaderValue::try_from(address.to_canonical().to_string());
+        // An address is always a header value.
+        Self { address, text: text.unwrap_or_else(|_| HeaderValue::from_static("unknown")) }
+    }
+}
 
 // === impl TrustedProxies ===
 

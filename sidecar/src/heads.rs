@@ -5,7 +5,7 @@ use http::{HeaderName, HeaderValue, Method, Request, Uri, Version, request::Part
 use sidegate_bundle::{GateBundle, denial::Denial, gate::Access};
 
 use crate::{
-    builders::{api_key, matching, now, prefix, quickstart, rule},
+    builders::{api_key, matching, now, peer, prefix, quickstart, rule},
     decide,
     index::Index,
     request_id::RequestId,
@@ -36,7 +36,7 @@ fn outcome(mut head: Parts) -> String {
             }
         }
         Ok(permit) => {
-            rewrite::rewrite(&permit, &index, &mut head, "192.0.2.7".parse().unwrap(), &RequestId::new(1));
+            rewrite::rewrite(&permit, &index, &mut head, &peer("192.0.2.7"), &RequestId::new(1));
             let mut lines = vec![format!("{} {}", head.method, head.uri)];
             let theirs = head.headers.iter().filter(|(name, _)| {
                 let name = name.as_str();

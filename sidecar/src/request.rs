@@ -1,11 +1,12 @@
 //! The way of a request, on one screen.
 
-use std::{net::IpAddr, ops::Deref, rc::Rc};
+use std::{ops::Deref, rc::Rc};
 
 use http::{Request, Response};
 use hyper::body::{Body as _, Incoming};
 
 use crate::{
+    client::Peer,
     forward::{Body, Forwarded, Opening, Way, forward, is_grpc},
     gate::Worker,
     rewrite::rewrite,
@@ -19,11 +20,11 @@ pub(crate) use entry::unread;
 /// Decides about one request, and carries the decision out. One index decides all of it.
 ///
 /// Dropped before it is done, it closes the app's connection, and the request is still recorded.
-pub(crate) async fn handle(gate: Rc<Worker>, peer: IpAddr, request: Request<Incoming>) -> Response<Body> {
+pub(crate) async fn handle(gate: Rc<Worker>, peer: Rc<Peer>, request: Request<Incoming>) -> Response<Body> {
     let (mut head, body) = request.into_parts();
     let index = gate.index();
     let index = index.as_deref().map(Deref::deref);
-    let entry = Entry::decide(&gate, index, peer, &head);
+    let entry = Entry::decide(&gate, index, peer.address(), &head);
     let (permit, index) = match (entry.verdict(), index) {
         (Ok(permit), Some(index)) => (permit, index),
         (Err(denial), index) => return entry.refuse(&denial, index),
@@ -31,7 +32,7 @@ pub(crate) async fn handle(gate: Rc<Worker>, peer: IpAddr, request: Request<Inco
     };
     let opening = Opening::of(&head, !body.is_end_stream());
     let way = Way { opening, keep_alive: index.keeps_alive(), http2: is_grpc(&head) };
-    rewrite(permit, index, &mut head, peer, entry.id());
+    rewrite(permit, index, &mut head, &peer, entry.id());
     match forward(&gate.pool, permit, head, body, way).await {
         Ok(Forwarded::Answer(answer)) => entry.pass(answer),
         Ok(Forwarded::Opened(head, tunnel)) => entry.open(head, tunnel),

@@ -7,12 +7,12 @@
 //! `-Tenant` and `-Credential` are there only if someone proved to be someone. A Gate may tell its
 //! app nothing of this; what callers say under these names goes all the same.
 
-use std::{fmt::Write as _, io::Write as _, net::IpAddr};
+use std::fmt::Write as _;
 
 use http::{HeaderMap, HeaderName, HeaderValue, Uri, Version, header, request, response};
 use sidegate_bundle::ScopeSet;
 
-use crate::{authorise::Permit, index::Index, refuse, request_id::RequestId};
+use crate::{authorise::Permit, client::Peer, index::Index, refuse, request_id::RequestId};
 
 /// On every request to the app and on every answer to the caller.
 pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-sidegate-request-id");
@@ -26,6 +26,9 @@ const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 /// No value of ours is longer.
 const MAX_VALUE: usize = 4096;
 
+/// What `Connection` names beside what it says of the connection itself.
+struct Named<'a>(Vec<&'a [u8]>);
+
 /// The headers that say who asks, made once for each key.
 #[derive(Clone, Debug)]
 pub(crate) struct Identity {
@@ -34,12 +37,29 @@ pub(crate) struct Identity {
     pub(crate) scopes: HeaderValue,
 }
 
+// === impl Named ===
+
+impl<'a> Named<'a> {
+    fn of(headers: &'a HeaderMap) -> Self {
+        let itself = |option: &[u8]| {
+            option.eq_ignore_ascii_case(b"close") || option.eq_ignore_ascii_case(b"keep-alive")
+        };
+        Self(refuse::options(headers).filter(|option| !itself(option)).collect())
+    }
+
+    /// Framing stays, whatever is named.
+    fn contains(&self, name: &HeaderName) -> bool {
+        name != header::CONTENT_LENGTH
+            && self.0.iter().any(|option| option.eq_ignore_ascii_case(name.as_str().as_bytes()))
+    }
+}
+
 /// Makes a permitted request what the app receives.
 pub(crate) fn rewrite(
     permit: &Permit,
     index: &Index,
     head: &mut request::Parts,
-    peer: IpAddr,
+    peer: &Peer,
     id: &RequestId,
 ) {
     let headers = &mut head.headers;
@@ -50,9 +70,9 @@ pub(crate) fn rewrite(
     head.uri = Uri::from(permit.target().path_and_query().clone());
     head.version = Version::HTTP_11;
     let chunked = headers.contains_key(header::TRANSFER_ENCODING);
-    remove(headers, |name, headers| {
+    remove(headers, |name, headers, named| {
         hop_by_hop(name.as_str())
-            || named_by_connection(name, headers)
+            || named.contains(name)
             || index.places.is_ours(name, headers)
             || !plain(name.as_str())
             || misleading(name.as_str())
@@ -125,24 +145,24 @@ pub(crate) fn response(head: &mut response::Parts) {
     if head.headers.contains_key(header::TRANSFER_ENCODING) {
         head.headers.remove(header::CONTENT_LENGTH);
     }
-    remove(&mut head.headers, |name, headers| {
+    remove(&mut head.headers, |name, _, named| {
         let text = name.as_str();
         // Trailers pass from the app, and are announced to the caller.
-        (hop_by_hop(text) && name != header::TRAILER)
-            || named_by_connection(name, headers)
-            || text.starts_with(OURS)
+        (hop_by_hop(text) && name != header::TRAILER) || named.contains(name) || text.starts_with(OURS)
     });
 }
 
 /// Makes the trailers of an answer what the caller receives.
 pub(crate) fn trailers(trailers: &mut HeaderMap) {
-    remove(trailers, |name, _| hop_by_hop(name.as_str()) || name.as_str().starts_with(OURS));
+    remove(trailers, |name, _, _| hop_by_hop(name.as_str()) || name.as_str().starts_with(OURS));
 }
 
 const OURS: &str = "x-sidegate-";
 
-fn remove(headers: &mut HeaderMap, unwanted: impl Fn(&HeaderName, &HeaderMap) -> bool) {
-    let names: Vec<HeaderName> = headers.keys().filter(|name| unwanted(name, headers)).cloned().collect();
+fn remove(headers: &mut HeaderMap, unwanted: impl Fn(&HeaderName, &HeaderMap, &Named<'_>) -> bool) {
+    let named = Named::of(headers);
+    let unwanted = headers.keys().filter(|name| unwanted(name, headers, &named));
+    let names: Vec<HeaderName> = unwanted.cloned().collect();
     for name in names {
         headers.remove(name);
     }
@@ -165,13 +185,6 @@ fn hop_by_hop(name: &str) -> bool {
             | "http2-settings"
             | "expect"
     )
-}
-
-/// Framing stays, whatever `Connection` names.
-fn named_by_connection(name: &HeaderName, headers: &HeaderMap) -> bool {
-    headers.contains_key(header::CONNECTION)
-        && name != header::CONTENT_LENGTH
-        && refuse::options(headers).any(|option| option.eq_ignore_ascii_case(name.as_str().as_bytes()))
 }
 
 /// Servers turn other characters into `_`, and `_` and `-` into the same.
@@ -201,14 +214,17 @@ fn misleading(name: &str) -> bool {
 }
 
 /// One line: what came, and our peer.
-fn append_peer(headers: &mut HeaderMap, peer: IpAddr) {
-    let mut text = Vec::with_capacity(48);
+fn append_peer(headers: &mut HeaderMap, peer: &Peer) {
+    let mut text = Vec::new();
     for line in headers.get_all(FORWARDED_FOR) {
         text.extend_from_slice(line.as_bytes());
         text.extend_from_slice(b", ");
     }
-    // Writing to a Vec does not fail.
-    let _ = write!(text, "{}", peer.to_canonical());
+    if text.is_empty() {
+        headers.insert(FORWARDED_FOR, peer.text().clone());
+        return;
+    }
+    text.extend_from_slice(peer.text().as_bytes());
     if let Ok(value) = HeaderValue::from_maybe_shared(bytes::Bytes::from(text)) {
         headers.insert(FORWARDED_FOR, value);
     }

@@ -23,8 +23,9 @@ use super::{
 };
 use crate::{metrics::Counters, serve::Limits};
 
-/// How long an idle connection is kept. What the app closes earlier is noticed.
-const IDLE: Duration = Duration::from_secs(30);
+/// For how many sweeps an idle connection is kept; there is one a second. What the app closes
+/// earlier is noticed.
+const IDLE: u64 = 30;
 /// So many idle connections are kept at most.
 const MAX_IDLE: usize = 256;
 /// One warning in so long about an app that cannot be reached.
@@ -38,6 +39,8 @@ pub(crate) struct Pool {
     counters: Arc<Counters>,
     /// The one used last stands last and is taken first, so that the others can expire.
     idle: RefCell<Vec<Idle>>,
+    /// How many there were.
+    sweeps: Cell<u64>,
     http2: http2::Shared,
     warned: Cell<Option<Instant>>,
 }
@@ -45,7 +48,8 @@ pub(crate) struct Pool {
 #[derive(Debug)]
 struct Idle {
     connection: Connection,
-    since: Instant,
+    /// How many sweeps there had been.
+    since: u64,
 }
 
 // === impl Pool ===
@@ -58,6 +62,7 @@ impl Pool {
             limits,
             counters,
             idle: RefCell::default(),
+            sweeps: Cell::default(),
             http2: http2::Shared::default(),
             warned: Cell::default(),
         })
@@ -70,10 +75,10 @@ impl Pool {
     /// An idle connection that is still good, or a new one.
     pub(super) async fn checkout(self: &Rc<Self>) -> Result<Kept, AppError> {
         loop {
-            let Some(Idle { mut connection, since }) = self.idle.borrow_mut().pop() else {
+            let Some(Idle { mut connection, .. }) = self.idle.borrow_mut().pop() else {
                 return self.connect().await;
             };
-            if since.elapsed() < IDLE && connection.is_clean() {
+            if connection.is_clean() {
                 return Ok(Kept::new(connection, Rc::clone(self), true));
             }
         }
@@ -109,13 +114,15 @@ impl Pool {
     pub(super) fn give_back(&self, connection: Connection) {
         let mut idle = self.idle.borrow_mut();
         if idle.len() < MAX_IDLE {
-            idle.push(Idle { connection, since: Instant::now() });
+            idle.push(Idle { connection, since: self.sweeps.get() });
         }
     }
 
     /// Closes what nobody needed for a while, and what the app has closed.
     pub(crate) fn sweep(&self) {
-        self.idle.borrow_mut().retain_mut(|idle| idle.since.elapsed() < IDLE && idle.connection.is_clean());
+        let now = self.sweeps.get() + 1;
+        self.sweeps.set(now);
+        self.idle.borrow_mut().retain_mut(|idle| now - idle.since <= IDLE && idle.connection.is_clean());
     }
 
     /// In time, and counted.
@@ -183,9 +190,8 @@ mod tests {
         LocalRuntime::new().unwrap().block_on(async {
             let pool = Pool::new(address.into(), Limits::default(), Arc::default());
             pool.connect().await.unwrap().give_back();
-            pool.sweep();
+            (0..IDLE).for_each(|_| pool.sweep());
             assert_eq!(pool.idle.borrow().len(), 1);
-            pool.idle.borrow_mut()[0].since -= IDLE;
             pool.sweep();
             assert_eq!(pool.idle.borrow().len(), 0);
         });

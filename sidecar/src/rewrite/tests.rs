@@ -6,7 +6,7 @@ use sidegate_bundle::{GateBundle, ScopeSet, gate::Key};
 
 use super::*;
 use crate::{
-    builders::{api_key, head, known_key, now, plain_head, quickstart},
+    builders::{api_key, head, known_key, now, peer, plain_head, quickstart},
     decide,
 };
 
@@ -18,8 +18,8 @@ fn received(bundle: &GateBundle, mut head: Parts) -> Vec<String> {
     let index = Index::new(bundle);
     let decided = decide(&index, &head, now());
     let permit = decided.verdict.unwrap();
-    let peer = "192.0.2.7".parse().unwrap();
-    rewrite(&permit, &index, &mut head, peer, &RequestId::new(ID));
+    let peer = peer("192.0.2.7");
+    rewrite(&permit, &index, &mut head, &peer, &RequestId::new(ID));
     assert_eq!(head.version, Version::HTTP_11);
     let mut lines: Vec<_> = head
         .headers
@@ -251,7 +251,7 @@ fn framing_goes_on_in_one_form() {
 
 #[test]
 fn our_peer_is_the_last_of_one_line_of_forwarders() {
-    for (lines, peer, expected) in [
+    for (lines, address, expected) in [
         (&[][..], "192.0.2.7", "192.0.2.7"),
         (&["1.1.1.1"], "192.0.2.7", "1.1.1.1, 192.0.2.7"),
         (&["1.1.1.1, 2.2.2.2", "3.3.3.3"], "2001:db8::1", "1.1.1.1, 2.2.2.2, 3.3.3.3, 2001:db8::1"),
@@ -259,7 +259,7 @@ fn our_peer_is_the_last_of_one_line_of_forwarders() {
     ] {
         let headers: Vec<_> = lines.iter().map(|line| ("x-forwarded-for", *line)).collect();
         let mut head = head("GET", "/", &headers);
-        append_peer(&mut head.headers, peer.parse().unwrap());
+        append_peer(&mut head.headers, &peer(address));
         let values: Vec<_> = head.headers.get_all(FORWARDED_FOR).iter().collect();
         assert_eq!(values, [expected]);
     }
@@ -364,7 +364,7 @@ proptest! {
         let mut head = head("GET", "/api/v1/apps", &headers);
         let index = Index::new(&quickstart());
         if let Ok(permit) = decide(&index, &head, now()).verdict {
-            rewrite(&permit, &index, &mut head, "::1".parse().unwrap(), &RequestId::new(ID));
+            rewrite(&permit, &index, &mut head, &peer("::1"), &RequestId::new(ID));
             for (name, value) in [
                 ("x-sidegate-subject", "key:team-a.ci"),
                 ("x-sidegate-tenant", "ns:team-a"),

@@ -16,6 +16,7 @@ use super::{
     unread,
 };
 use crate::{
+    client::Peer,
     forward::{Body, Tunnel},
     gate::{Watch, Worker},
     request,
@@ -39,12 +40,13 @@ pub(super) async fn serve(
     draining: &mut drain::Watch,
 ) {
     let (handler, asked) = (Rc::clone(gate), Rc::clone(patience));
+    let caller = Rc::new(Peer::from(peer.ip()));
     let opened = Rc::<RefCell<Option<(Tunnel, Option<Watch>)>>>::default();
     let opening = Rc::clone(&opened);
     let service = service_fn(move |request| {
         let busy = asked.busy();
         // hyper keeps room for it in every connection, also in those that wait.
-        let answer = Box::pin(request::handle(Rc::clone(&handler), peer.ip(), request));
+        let answer = Box::pin(request::handle(Rc::clone(&handler), Rc::clone(&caller), request));
         let opening = Rc::clone(&opening);
         async move {
             let body = |body| match body {

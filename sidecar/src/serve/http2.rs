@@ -23,7 +23,7 @@ use super::{
     outgoing::Outgoing,
     patience::{Patience, Timer},
 };
-use crate::{gate::Worker, request};
+use crate::{client::Peer, gate::Worker, request};
 
 /// Requests at once.
 const STREAMS: u32 = 100;
@@ -57,9 +57,10 @@ pub(super) async fn serve(
     draining: &mut drain::Watch,
 ) {
     let (handler, asked) = (Rc::clone(gate), Rc::clone(patience));
+    let caller = Rc::new(Peer::from(peer.ip()));
     let service = service_fn(move |request| {
         let busy = asked.busy();
-        let answer = request::handle(Rc::clone(&handler), peer.ip(), request);
+        let answer = request::handle(Rc::clone(&handler), Rc::clone(&caller), request);
         async { Ok::<_, Infallible>(answer.await.map(|body| Outgoing::new(body, busy))) }
     });
     let connection = http2::Builder::new(Here)
