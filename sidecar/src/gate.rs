@@ -62,6 +62,7 @@ pub struct RunningGate {
     local_addr: SocketAddr,
     index: Newest<Index>,
     vitals: Vitals,
+    leaving: CancellationToken,
     /// Every worker holds the other end until it is done with this Gate.
     workers: mpsc::Receiver<()>,
 }
@@ -94,6 +95,8 @@ pub(crate) struct Shared {
     pub(crate) audit: Arc<dyn Audit>,
     pub(crate) limits: Limits,
     pub(crate) drain: Duration,
+    /// Cancelled: callers are to go elsewhere.
+    pub(crate) leaving: CancellationToken,
 }
 
 // === impl Gate ===
@@ -110,7 +113,7 @@ impl Gate {
         };
         let listener = accept::listen(listen, &limits).map_err(refused)?;
         let local_addr = listener.local_addr().map_err(refused)?;
-        let (index, vitals) = (Newest::new(), Vitals::default());
+        let (index, vitals, leaving) = (Newest::new(), Vitals::default(), CancellationToken::new());
         compile(bundles, index.clone(), shutdown.clone(), vitals.part("the compiler of bundles"))
             .map_err(StartError::Thread)?;
         let mut counters = metrics.add(&gate, workers.count() + 1, index.clone());
@@ -125,6 +128,7 @@ impl Gate {
             audit,
             limits,
             drain,
+            leaving: leaving.clone(),
         });
         let (running, done) = mpsc::channel(1);
         let queues = counters
@@ -154,7 +158,7 @@ impl Gate {
             part: vitals.part("the acceptor"),
         };
         acceptor.start(shutdown).map_err(StartError::Thread)?;
-        Ok(RunningGate { local_addr, index, vitals, workers: done })
+        Ok(RunningGate { local_addr, index, vitals, leaving, workers: done })
     }
 }
 
@@ -169,6 +173,13 @@ impl RunningGate {
     /// The revision by which requests are decided; `None`: there is no bundle yet.
     pub fn revision(&self) -> Option<Revision> {
         self.index.current().map(|index| index.revision())
+    }
+
+    /// Cancelled, it sends callers elsewhere: it still listens and answers every request as ever, and
+    /// says `Connection: close` or GOAWAY with the answer. For the time in which nobody knows yet that
+    /// it is about to stop.
+    pub fn leaving(&self) -> CancellationToken {
+        self.leaving.clone()
     }
 
     /// Asks whether every part of it runs.

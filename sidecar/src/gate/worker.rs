@@ -4,6 +4,7 @@ use std::{
     cell::{Cell, RefCell},
     fmt,
     ops::Deref,
+    pin::pin,
     rc::Rc,
     sync::Arc,
     time::{Duration, Instant},
@@ -161,6 +162,8 @@ pub(super) async fn run(worker: Worker, mut accepted: mpsc::UnboundedReceiver<Ac
     let mut tick = time::interval(TICK);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let (mut bundles, mut more) = (worker.shared.index.reader(), true);
+    let leaving = worker.shared.leaving.clone();
+    let mut leaves = pin!(leaving.cancelled());
     loop {
         tokio::select! {
             accepted = accepted.recv() => match accepted {
@@ -170,6 +173,7 @@ pub(super) async fn run(worker: Worker, mut accepted: mpsc::UnboundedReceiver<Ac
                 None => break,
             },
             Some(ended) = connections.join_next() => say_panic(ended),
+            () = &mut leaves, if !worker.drain.is_leaving() => worker.drain.leave(),
             changed = bundles.changed(), if more => {
                 more = changed;
                 worker.look_at_standings();
