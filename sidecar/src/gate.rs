@@ -114,7 +114,10 @@ impl Gate {
         let listener = accept::listen(listen, &limits).map_err(refused)?;
         let local_addr = listener.local_addr().map_err(refused)?;
         let (index, vitals, leaving) = (Newest::new(), Vitals::default(), CancellationToken::new());
-        compile(bundles, index.clone(), shutdown.clone(), vitals.part("the compiler of bundles"))
+        // What is in flight when it stops still ends with its credential: bundles count to the end.
+        let over = CancellationToken::new();
+        let until = Arc::new(over.clone().drop_guard());
+        compile(bundles, index.clone(), over, vitals.part("the compiler of bundles"))
             .map_err(StartError::Thread)?;
         let mut counters = metrics.add(&gate, workers.count() + 1, index.clone());
         // The acceptor is one more thread that counts.
@@ -136,11 +139,12 @@ impl Gate {
             .enumerate()
             .map(|(worker, counters)| {
                 let (queue, accepted) = mpsc::unbounded_channel();
-                let (shared, running) = (Arc::clone(&shared), running.clone());
+                let (shared, running, until) = (Arc::clone(&shared), running.clone(), Arc::clone(&until));
                 let (threads, part) = (workers.clone(), vitals.part("a worker"));
                 workers.spawn(worker, move || async move {
                     worker::run(Worker::new(shared, counters, threads.count()), accepted).await;
                     part.done();
+                    drop(until);
                     drop(running);
                     // The threads must not end before this: they end with the last handle.
                     drop(threads);

@@ -88,11 +88,13 @@ async fn until_stopped(run: Run) -> anyhow::Result<()> {
     let metrics = Metrics::new();
     admin.register(|registry| registry.register_collector(Box::new(metrics.clone())));
 
+    // What is in flight when it is asked to stop still ends with its credential.
+    let stopped = CancellationToken::new();
     let bundles = Newest::<GateBundle>::new();
     let ours = gate.clone();
     let following = Mount::new(bundle, bundles.clone())
         .unless(move |bundle| (bundle.gate != ours).then(|| format!("is for Gate {}", bundle.gate)))
-        .follow(stop.clone())
+        .follow(stopped.clone())
         .context("cannot start a thread")?;
     let state = following.state.clone();
     admin.readiness_from("bundle", move || state.why_not());
@@ -136,7 +138,6 @@ async fn until_stopped(run: Run) -> anyhow::Result<()> {
         tracing::warn!("not ready: {why}");
     }
 
-    let stopped = CancellationToken::new();
     let admin_port = tokio::spawn(listening.serve(stopped.clone()));
     running.stopped().await;
     stopped.cancel();

@@ -230,3 +230,19 @@ fn when_the_gate_stops_a_websocket_that_ends_by_itself_is_not_waited_for() {
     drop(client);
     assert!(stopped.join().unwrap() < Duration::from_secs(1));
 }
+
+#[test]
+fn while_the_gate_stops_a_websocket_still_ends_with_its_key() {
+    let backend = echo(switched());
+    let setup = Setup::new(backend.address());
+    let mut client = open(&setup);
+    let begun = Instant::now();
+    setup.stop.cancel();
+    thread::sleep(Duration::from_millis(100));
+    client.send("still");
+    assert_eq!(client.read(5), b"still");
+    change(&setup, 2, |bundle| ci(bundle).standing = Standing::Suspended);
+    assert_eq!(client.rest(), b"");
+    assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
+    assert_eq!(setup.count(|worker| worker.cut_off.get()), 1);
+}
