@@ -22,12 +22,28 @@ pub(crate) struct Command {
 #[derive(Debug, Subcommand)]
 pub(crate) enum What {
     /// Serves until SIGTERM or SIGINT; a second signal ends it at once.
+    ///
+    /// SIGUSR1 announces the end: it is not ready from then on, still listens and answers every
+    /// request, and says `Connection: close` (HTTP/1) or GOAWAY (HTTP/2) with the answer. What is in
+    /// flight at SIGTERM, WebSockets and other streams too, is cut off after --drain.
     Run(Box<Run>),
     /// Says in one line why a running sidecar is not ready, and exits with 1; with 0 if it is.
     Ready {
         /// The admin port of the running sidecar.
         #[arg(long, value_name = "ADDR:PORT", default_value = ADMIN_HERE)]
         admin: SocketAddr,
+    },
+    /// Tells a running sidecar that it will be stopped, and waits: for a preStop hook.
+    ///
+    /// While it waits, load balancers and proxies learn that the pod goes; the sidecar still answers
+    /// every request and sends callers elsewhere. Exits with 3 if there is nobody to tell.
+    Drain {
+        /// The process id of the running sidecar: in its own container, 1.
+        #[arg(long, value_name = "PID", default_value_t = 1)]
+        pid: i32,
+        /// Seconds to wait.
+        #[arg(long, value_name = "SECONDS", default_value = "5", value_parser = seconds)]
+        wait: Duration,
     },
 }
 
@@ -66,7 +82,7 @@ pub(crate) struct Run {
     /// Seconds for the app to take a connection.
     #[arg(long, value_name = "SECONDS", default_value = "5", value_parser = seconds)]
     pub(crate) connect_timeout: Duration,
-    /// Seconds for what is in flight when it is asked to stop.
+    /// Seconds for what is in flight when it is asked to stop; what lasts longer is cut off.
     #[arg(long, value_name = "SECONDS", default_value = "5", value_parser = seconds)]
     pub(crate) drain: Duration,
     /// How log lines look: json or pretty.

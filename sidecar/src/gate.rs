@@ -62,6 +62,7 @@ pub struct RunningGate {
     local_addr: SocketAddr,
     index: Newest<Index>,
     vitals: Vitals,
+    leaving: CancellationToken,
     /// Every worker holds the other end until it is done with this Gate.
     workers: mpsc::Receiver<()>,
 }
@@ -94,6 +95,8 @@ pub(crate) struct Shared {
     pub(crate) audit: Arc<dyn Audit>,
     pub(crate) limits: Limits,
     pub(crate) drain: Duration,
+    /// Cancelled: callers are to go elsewhere.
+    pub(crate) leaving: CancellationToken,
 }
 
 // === impl Gate ===
@@ -110,8 +113,11 @@ impl Gate {
         };
         let listener = accept::listen(listen, &limits).map_err(refused)?;
         let local_addr = listener.local_addr().map_err(refused)?;
-        let (index, vitals) = (Newest::new(), Vitals::default());
-        compile(bundles, index.clone(), shutdown.clone(), vitals.part("the compiler of bundles"))
+        let (index, vitals, leaving) = (Newest::new(), Vitals::default(), CancellationToken::new());
+        // What is in flight when it stops still ends with its credential: bundles count to the end.
+        let over = CancellationToken::new();
+        let until = Arc::new(over.clone().drop_guard());
+        compile(bundles, index.clone(), over, vitals.part("the compiler of bundles"))
             .map_err(StartError::Thread)?;
         let mut counters = metrics.add(&gate, workers.count() + 1, index.clone());
         // The acceptor is one more thread that counts.
@@ -125,6 +131,7 @@ impl Gate {
             audit,
             limits,
             drain,
+            leaving: leaving.clone(),
         });
         let (running, done) = mpsc::channel(1);
         let queues = counters
@@ -132,11 +139,12 @@ impl Gate {
             .enumerate()
             .map(|(worker, counters)| {
                 let (queue, accepted) = mpsc::unbounded_channel();
-                let (shared, running) = (Arc::clone(&shared), running.clone());
+                let (shared, running, until) = (Arc::clone(&shared), running.clone(), Arc::clone(&until));
                 let (threads, part) = (workers.clone(), vitals.part("a worker"));
                 workers.spawn(worker, move || async move {
                     worker::run(Worker::new(shared, counters, threads.count()), accepted).await;
                     part.done();
+                    drop(until);
                     drop(running);
                     // The threads must not end before this: they end with the last handle.
                     drop(threads);
@@ -154,7 +162,7 @@ impl Gate {
             part: vitals.part("the acceptor"),
         };
         acceptor.start(shutdown).map_err(StartError::Thread)?;
-        Ok(RunningGate { local_addr, index, vitals, workers: done })
+        Ok(RunningGate { local_addr, index, vitals, leaving, workers: done })
     }
 }
 
@@ -169,6 +177,13 @@ impl RunningGate {
     /// The revision by which requests are decided; `None`: there is no bundle yet.
     pub fn revision(&self) -> Option<Revision> {
         self.index.current().map(|index| index.revision())
+    }
+
+    /// Cancelled, it sends callers elsewhere: it still listens and answers every request as ever, and
+    /// says `Connection: close` or GOAWAY with the answer. For the time in which nobody knows yet that
+    /// it is about to stop.
+    pub fn leaving(&self) -> CancellationToken {
+        self.leaving.clone()
     }
 
     /// Asks whether every part of it runs.

@@ -4,6 +4,7 @@ use std::{
     io::{self, Write},
     process::ExitCode,
     sync::Arc,
+    thread,
     time::Duration,
 };
 
@@ -38,6 +39,13 @@ fn main() -> ExitCode {
         What::Ready { admin } => match ready::ask(admin) {
             Ok(()) => ExitCode::SUCCESS,
             Err(why) => fail(NO, &why.to_string()),
+        },
+        What::Drain { pid, wait } => match shutdown::announce(pid) {
+            Ok(()) => {
+                thread::sleep(wait);
+                ExitCode::SUCCESS
+            }
+            Err(error) => fail(CANNOT, &format!("error: {:#}", anyhow::Error::from(error))),
         },
     }
 }
@@ -75,20 +83,27 @@ async fn until_stopped(run: Run) -> anyhow::Result<()> {
         log_format: _,
     } = run;
     let stop = shutdown::on_signals().context("cannot listen for signals")?;
+    let announced = shutdown::on_announcement().context("cannot listen for signals")?;
     let admin = Admin::new();
     let metrics = Metrics::new();
     admin.register(|registry| registry.register_collector(Box::new(metrics.clone())));
 
+    // What is in flight when it is asked to stop still ends with its credential.
+    let stopped = CancellationToken::new();
     let bundles = Newest::<GateBundle>::new();
     let ours = gate.clone();
     let following = Mount::new(bundle, bundles.clone())
         .unless(move |bundle| (bundle.gate != ours).then(|| format!("is for Gate {}", bundle.gate)))
-        .follow(stop.clone())
+        .follow(stopped.clone())
         .context("cannot start a thread")?;
     let state = following.state.clone();
     admin.readiness_from("bundle", move || state.why_not());
-    let stopping = stop.clone();
-    admin.readiness_from("drain", move || stopping.is_cancelled().then(|| "stopping".to_owned()));
+    let (stopping, draining) = (stop.clone(), announced.clone());
+    admin.readiness_from("drain", move || match (stopping.is_cancelled(), draining.is_cancelled()) {
+        (true, _) => Some("stopping".to_owned()),
+        (false, true) => Some("draining".to_owned()),
+        (false, false) => None,
+    });
 
     let listening = admin.listen(admin_address).await?;
     let (lines, writing) = Lines::start(io::stdout()).context("cannot start a thread")?;
@@ -112,14 +127,17 @@ async fn until_stopped(run: Run) -> anyhow::Result<()> {
         drain,
         shutdown: stop.clone(),
     })?;
-    let vitals = running.vitals();
+    let (vitals, leaving) = (running.vitals(), running.leaving());
+    tokio::spawn(async move {
+        announced.cancelled().await;
+        leaving.cancel();
+    });
     admin.alive_while("gate", move || vitals.why_dead());
     tracing::info!(%gate, listen = %running.local_addr(), %app, admin = %listening.address(), "serving");
     if let Some(why) = following.state.why_not() {
         tracing::warn!("not ready: {why}");
     }
 
-    let stopped = CancellationToken::new();
     let admin_port = tokio::spawn(listening.serve(stopped.clone()));
     running.stopped().await;
     stopped.cancel();

@@ -18,6 +18,8 @@ pub mod naive_proxy;
 pub mod ports;
 pub mod process;
 pub mod raw;
+#[cfg(feature = "dataplane")]
+pub mod streams;
 mod tether;
 
 pub use apiserver::ApiServer;

@@ -1,8 +1,9 @@
 //! Answers and WebSockets that last: does the credential that they were allowed by still count?
 //!
-//! A request is decided once. What lasts after that is looked at again with every new bundle and
-//! once a second, and is cut off when its credential has expired, was suspended or deleted, or lost
-//! something of what it had.
+//! A request is decided once. What lasts after that is looked at again with every new bundle, when
+//! the first of their credentials expires, and once a second, and is cut off when its credential has
+//! expired, was suspended or deleted, or lost something of what it had: the app was told of that. A
+//! rule that has changed cuts off nothing.
 
 use std::{
     cell::{Cell, RefCell},
@@ -63,6 +64,12 @@ impl Standings {
     /// Looks at all of them, and says how many are over now that were not.
     pub(super) fn look(&self, index: Option<&Index>, now: Timestamp) -> usize {
         self.0.held.borrow().values().filter(|held| held.look(index, now)).count()
+    }
+
+    /// When the first of those that still count expires, in unix seconds.
+    pub(super) fn first_to_expire(&self, index: Option<&Index>) -> Option<i64> {
+        let expires = |held: &Rc<Held>| index?.key(held.principal.key_id)?.exp;
+        self.0.held.borrow().values().filter(|held| !held.over.get()).filter_map(expires).min()
     }
 }
 

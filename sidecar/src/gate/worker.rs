@@ -4,6 +4,7 @@ use std::{
     cell::{Cell, RefCell},
     fmt,
     ops::Deref,
+    pin::{Pin, pin},
     rc::Rc,
     sync::Arc,
     time::{Duration, Instant},
@@ -14,7 +15,7 @@ use sidegate_runtime::follow::Reader;
 use tokio::{
     sync::mpsc,
     task::JoinSet,
-    time::{self, MissedTickBehavior},
+    time::{self, MissedTickBehavior, Sleep},
 };
 
 use super::{Shared, Watch, standings::Standings};
@@ -125,10 +126,15 @@ impl Worker {
         self.standings.watch(Arc::clone(principal), index.as_deref().map(Deref::deref), Timestamp::now())
     }
 
-    fn look_at_standings(&self) {
-        let index = self.index();
-        let over = self.standings.look(index.as_deref().map(Deref::deref), Timestamp::now());
+    /// Gives the time until the first of those that it looked at expires; with a clock that is set
+    /// anew it is another time, so it is not to be trusted for long.
+    fn look_at_standings(&self) -> Option<Duration> {
+        let (index, now) = (self.index(), Timestamp::now());
+        let index = index.as_deref().map(Deref::deref);
+        let over = self.standings.look(index, now);
         (0..over).for_each(|_| self.counters.cut_off.add());
+        let expires = Timestamp::from_second(self.standings.first_to_expire(index)?).ok()?;
+        Some(Duration::try_from(expires.duration_since(now)).unwrap_or_default())
     }
 
     /// A caller spoke TLS: said, but not for each.
@@ -154,42 +160,50 @@ impl fmt::Debug for Worker {
     }
 }
 
-/// Serves what comes by `accepted` until the acceptor has ended, then what is in flight.
+/// Serves what comes by `accepted` until the acceptor has ended, then what is in flight. What lasts
+/// is looked at to the end.
 pub(super) async fn run(worker: Worker, mut accepted: mpsc::UnboundedReceiver<Accepted>) {
     let worker = Rc::new(worker);
     let mut connections = JoinSet::new();
     let mut tick = time::interval(TICK);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let (mut bundles, mut more) = (worker.shared.index.reader(), true);
-    loop {
+    let leaving = worker.shared.leaving.clone();
+    let mut leaves = pin!(leaving.cancelled());
+    let (mut expiry, mut deadline) = (pin!(time::sleep(TICK)), pin!(time::sleep(TICK)));
+    let look = |expiry: Pin<&mut Sleep>| {
+        let wait = worker.look_at_standings().unwrap_or(TICK).min(TICK);
+        expiry.reset(time::Instant::now() + wait);
+    };
+    let mut stopping = false;
+    while !(stopping && connections.is_empty()) {
         tokio::select! {
-            accepted = accepted.recv() => match accepted {
+            accepted = accepted.recv(), if !stopping => match accepted {
                 Some(accepted) => {
                     connections.spawn_local(serve::connection(Rc::clone(&worker), accepted));
                 }
-                None => break,
+                None => {
+                    stopping = true;
+                    worker.drain.begin();
+                    deadline.as_mut().reset(time::Instant::now() + worker.shared.drain);
+                }
             },
             Some(ended) = connections.join_next() => say_panic(ended),
+            () = &mut leaves, if !worker.drain.is_leaving() => worker.drain.leave(),
             changed = bundles.changed(), if more => {
                 more = changed;
-                worker.look_at_standings();
+                look(expiry.as_mut());
+            }
+            () = &mut expiry => look(expiry.as_mut()),
+            () = &mut deadline, if stopping => {
+                tracing::warn!(connections = connections.len(), "not over by the deadline, cut off");
+                connections.shutdown().await;
             }
             _ = tick.tick() => {
                 worker.pool.sweep();
-                worker.look_at_standings();
                 worker.recorder.borrow_mut().flush(Timestamp::now(), false);
             }
         }
-    }
-    worker.drain.begin();
-    let in_flight = async {
-        while let Some(ended) = connections.join_next().await {
-            say_panic(ended);
-        }
-    };
-    if time::timeout(worker.shared.drain, in_flight).await.is_err() {
-        tracing::warn!(connections = connections.len(), "not over by the deadline, cut off");
-        connections.shutdown().await;
     }
     worker.recorder.borrow_mut().flush(Timestamp::now(), true);
 }

@@ -1,4 +1,4 @@
-//! Tells the connections of one worker that the Gate stops.
+//! Tells the connections of one worker that callers are to go elsewhere, and later that the Gate stops.
 //!
 //! It is asked at every turn of every connection, so it is a flag of the worker's own thread.
 
@@ -9,7 +9,9 @@ use std::{
     task::{Context, Waker},
 };
 
-/// Has the drain begun? Clones are handles to the same one.
+use http::{HeaderValue, Response, StatusCode, header};
+
+/// How far has it come? Clones are handles to the same one.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Drain {
     state: Rc<State>,
@@ -17,6 +19,9 @@ pub(crate) struct Drain {
 
 #[derive(Debug, Default)]
 struct State {
+    /// Every request is still answered, and every caller is told not to ask here again.
+    leaving: Cell<bool>,
+    /// What is in flight is finished, and nothing else.
     begun: Cell<bool>,
     next: Cell<u64>,
     wakers: RefCell<HashMap<u64, Waker>>,
@@ -33,11 +38,33 @@ pub(crate) struct Watch {
 // === impl Drain ===
 
 impl Drain {
+    /// Callers are to go elsewhere from now on. Wakes every connection.
+    pub(crate) fn leave(&self) {
+        self.state.leaving.set(true);
+        for waker in self.state.wakers.borrow().values() {
+            waker.wake_by_ref();
+        }
+    }
+
     /// Begins it, and wakes every connection.
     pub(crate) fn begin(&self) {
+        self.state.leaving.set(true);
         self.state.begun.set(true);
         for (_, waker) in self.state.wakers.take() {
             waker.wake();
+        }
+    }
+
+    /// Are callers to go elsewhere?
+    pub(crate) fn is_leaving(&self) -> bool {
+        self.state.leaving.get()
+    }
+
+    /// Says it in an answer of HTTP/1: the connection ends behind it, and no caller takes it for
+    /// another request just then. Not in one that makes it something else than HTTP.
+    pub(crate) fn say_in<B>(&self, answer: &mut Response<B>) {
+        if self.is_leaving() && answer.status() != StatusCode::SWITCHING_PROTOCOLS {
+            answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
     }
 
@@ -49,7 +76,8 @@ impl Drain {
 // === impl Watch ===
 
 impl Watch {
-    /// `true` once: the first time that it is asked after the drain has begun.
+    /// `true` once: the first time that it is asked after the drain has begun. Until then its task
+    /// is woken for that, and when callers are to go elsewhere.
     pub(crate) fn begins(&mut self, cx: &mut Context<'_>) -> bool {
         if self.told {
             return false;
@@ -75,7 +103,14 @@ impl Drop for Watch {
 
 #[cfg(test)]
 mod tests {
-    use std::{future::poll_fn, task::Poll};
+    use std::{
+        future::poll_fn,
+        sync::{
+            Arc,
+            atomic::{AtomicUsize, Ordering},
+        },
+        task::{Poll, Wake},
+    };
 
     use super::*;
 
@@ -90,6 +125,30 @@ mod tests {
         };
         tokio::join!(told, begin);
         assert!(!poll_fn(|cx| Poll::Ready(watch.begins(cx))).await);
+    }
+
+    /// Counts.
+    #[derive(Default)]
+    struct Woken(AtomicUsize);
+
+    impl Wake for Woken {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    #[test]
+    fn a_watcher_is_woken_when_callers_are_to_leave_and_again_when_it_begins() {
+        let (drain, woken) = (Drain::default(), Arc::<Woken>::default());
+        let waker = Waker::from(Arc::clone(&woken));
+        let (mut watch, mut cx) = (drain.watch(), Context::from_waker(&waker));
+        let mut seen =
+            |drain: &Drain| (woken.0.load(Ordering::Relaxed), drain.is_leaving(), watch.begins(&mut cx));
+        assert_eq!(seen(&drain), (0, false, false));
+        drain.leave();
+        assert_eq!(seen(&drain), (1, true, false));
+        drain.begin();
+        assert_eq!(seen(&drain), (2, true, true));
     }
 
     #[tokio::test]

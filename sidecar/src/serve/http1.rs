@@ -47,7 +47,7 @@ pub(super) async fn serve(
         let busy = asked.busy();
         // hyper keeps room for it in every connection, also in those that wait.
         let answer = Box::pin(request::handle(Rc::clone(&handler), Rc::clone(&caller), request));
-        let opening = Rc::clone(&opening);
+        let (opening, drain) = (Rc::clone(&opening), handler.drain.clone());
         async move {
             let body = |body| match body {
                 Body::Tunnel(tunnel, watch) => {
@@ -56,7 +56,9 @@ pub(super) async fn serve(
                 }
                 body => body,
             };
-            Ok::<_, Infallible>(answer.await.map(|ours| Outgoing::new(body(ours), busy)))
+            let mut answer = answer.await;
+            drain.say_in(&mut answer);
+            Ok::<_, Infallible>(answer.map(|ours| Outgoing::new(body(ours), busy)))
         }
     });
     let buffer = gate.shared.limits.buffer;
@@ -80,12 +82,8 @@ pub(super) async fn serve(
     let parts = connection.into_parts();
     let line = parts.io.into_inner();
     if let (End::Over, Some((tunnel, watch))) = (&end, opened.take()) {
-        let over = poll_fn(|cx| {
-            if draining.begins(cx) || watch.as_ref().is_some_and(|watch| watch.poll_over(cx).is_ready()) {
-                return Poll::Ready(());
-            }
-            Poll::Pending
-        });
+        // When the Gate stops it has as long as any request: to its deadline.
+        let over = poll_fn(|cx| watch.as_ref().map_or(Poll::Pending, |watch| watch.poll_over(cx)));
         // These two are rare, and the room for them would be in every connection.
         return Box::pin(tunnel.carry(line.into_stream(), parts.read_buf, over)).await;
     }

@@ -4,6 +4,7 @@
 //! the number of its streams; a caller that resets them faster than it reads is told to go.
 
 use std::{
+    cell::Cell,
     convert::Infallible,
     future::{Future, poll_fn},
     net::SocketAddr,
@@ -58,7 +59,10 @@ pub(super) async fn serve(
 ) {
     let (handler, asked) = (Rc::clone(gate), Rc::clone(patience));
     let caller = Rc::new(Peer::from(peer.ip()));
+    let served = Rc::<Cell<bool>>::default();
+    let serving = Rc::clone(&served);
     let service = service_fn(move |request| {
+        serving.set(true);
         let busy = asked.busy();
         let answer = request::handle(Rc::clone(&handler), Rc::clone(&caller), request);
         async { Ok::<_, Infallible>(answer.await.map(|body| Outgoing::new(body, busy))) }
@@ -76,12 +80,22 @@ pub(super) async fn serve(
         .keep_alive_timeout(PONG)
         .serve_connection(TokioIo::new(line), service);
     let mut connection = pin!(connection);
+    let mut told = false;
     let ended = poll_fn(|cx| {
         if draining.begins(cx) {
             connection.as_mut().graceful_shutdown();
         }
         if let Poll::Ready(ended) = connection.as_mut().poll(cx) {
             return Poll::Ready(Some(ended));
+        }
+        // Not before its first request: a caller that was told so at once would come again with the
+        // same request, and be told the same.
+        if !told && served.get() && gate.drain.is_leaving() {
+            told = true;
+            connection.as_mut().graceful_shutdown();
+            if let Poll::Ready(ended) = connection.as_mut().poll(cx) {
+                return Poll::Ready(Some(ended));
+            }
         }
         timer.poll(cx).map(|()| None)
     });

@@ -207,10 +207,42 @@ fn in_mode_audit_what_lasts_goes_on() {
 }
 
 #[test]
-fn when_the_gate_stops_websockets_end() {
+fn when_the_gate_stops_a_websocket_goes_on_to_the_deadline() {
     let backend = echo(switched());
     let setup = Setup::new(backend.address());
     let mut client = open(&setup);
-    assert!(setup.stop() < Duration::from_secs(1));
+    let stopped = thread::spawn(move || setup.stop());
+    thread::sleep(Duration::from_millis(500));
+    client.send("still");
+    assert_eq!(client.read(5), b"still");
     assert_eq!(client.rest(), b"");
+    let took = stopped.join().unwrap();
+    assert!(took >= Duration::from_secs(2) && took < Duration::from_secs(4), "{took:?}");
+}
+
+#[test]
+fn when_the_gate_stops_a_websocket_that_ends_by_itself_is_not_waited_for() {
+    let backend = echo(switched());
+    let setup = Setup::new(backend.address());
+    let client = open(&setup);
+    let stopped = thread::spawn(move || setup.stop());
+    thread::sleep(Duration::from_millis(200));
+    drop(client);
+    assert!(stopped.join().unwrap() < Duration::from_secs(1));
+}
+
+#[test]
+fn while_the_gate_stops_a_websocket_still_ends_with_its_key() {
+    let backend = echo(switched());
+    let setup = Setup::new(backend.address());
+    let mut client = open(&setup);
+    let begun = Instant::now();
+    setup.stop.cancel();
+    thread::sleep(Duration::from_millis(100));
+    client.send("still");
+    assert_eq!(client.read(5), b"still");
+    change(&setup, 2, |bundle| ci(bundle).standing = Standing::Suspended);
+    assert_eq!(client.rest(), b"");
+    assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
+    assert_eq!(setup.count(|worker| worker.cut_off.get()), 1);
 }
