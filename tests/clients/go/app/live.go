@@ -22,7 +22,7 @@ func events(w http.ResponseWriter, r *http.Request) {
 	last, _ := strconv.Atoi(r.Header.Get("Last-Event-ID"))
 	w.Header().Set("Content-Type", "text/event-stream")
 	w.Header().Set("Cache-Control", "no-store")
-	fmt.Fprint(w, "retry: 50\n\n")
+	fmt.Fprint(w, "retry: 50\n")
 	for id := last + 1; id <= last+count; id++ {
 		fmt.Fprintf(w, "id: %d\nevent: tick\ndata: first of %d\ndata: second\n\n", id, id)
 		w.(http.Flusher).Flush()
