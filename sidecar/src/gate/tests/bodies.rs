@@ -192,6 +192,21 @@ fn a_denied_body_that_is_large_or_late_or_bad_ends_its_connection_and_the_answer
 }
 
 #[test]
+fn a_caller_that_goes_on_sending_does_not_lose_its_denial() {
+    let backend = Backend::echo();
+    let setup = Setup::new(backend.address());
+    let mut client = setup.client();
+    client.send("POST /none HTTP/1.1\r\nHost: api\r\nContent-Length: 10000000\r\n\r\n");
+    // A socket that was closed answers the first of these with a reset.
+    for _ in 0..10 {
+        thread::sleep(Duration::from_millis(10));
+        client.send(&"x".repeat(10_000));
+    }
+    assert_eq!(client.answer().status, 401);
+    assert_eq!(client.rest(), b"");
+}
+
+#[test]
 fn a_broken_chunk_aborts_the_apps_request_and_never_ends_it_well() {
     let (heard, bodies) = std::sync::mpsc::channel();
     let heard = Mutex::new(heard);
