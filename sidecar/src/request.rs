@@ -13,6 +13,7 @@ use crate::{
 };
 
 mod entry;
+mod unread_body;
 
 use entry::Entry;
 pub(crate) use entry::unread;
@@ -27,7 +28,10 @@ pub(crate) async fn handle(gate: Rc<Worker>, peer: Rc<Peer>, request: Request<In
     let entry = Entry::decide(&gate, index, peer.address(), &head);
     let (permit, index) = match (entry.verdict(), index) {
         (Ok(permit), Some(index)) => (permit, index),
-        (Err(denial), index) => return entry.refuse(&denial, index),
+        (Err(denial), index) => {
+            let answer = entry.refuse(&denial, index);
+            return unread_body::behind(answer, &head, body).await;
+        }
         (Ok(_), None) => unreachable!("a permit is made of an index"),
     };
     let opening = Opening::of(&head, !body.is_end_stream());

@@ -12,13 +12,10 @@ use anyhow::{Context, Result, anyhow};
 use serde::Deserialize;
 use tokio::net::TcpStream;
 
+use crate::install::Installed;
 use crate::ports::free_port;
 use crate::process::Program;
 use crate::{Process, eventually};
-
-mod install;
-
-use install::Installed;
 
 /// Which server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -91,13 +88,13 @@ impl Server {
             Program::at(installed.python())
                 .args(arguments.iter().copied())
                 .env("PYTHONDONTWRITEBYTECODE", "1")
-                .current_dir(install::here("python"))
+                .current_dir(installed.source("python"))
         };
         let node = |file: &str| {
             Program::at("/usr/bin/env")
                 .args(["node", file, &port])
                 .env("NODE_PATH", installed.node_modules())
-                .current_dir(install::here("node"))
+                .current_dir(installed.source("node"))
         };
         let bind = format!("127.0.0.1:{port}");
         let gunicorn = |app: &str| {
@@ -132,8 +129,8 @@ impl Server {
             Self::Node => node("echo.js"),
             Self::Express => node("express.js"),
             Self::Fastify => node("fastify.js"),
-            Self::Go => Program::at(installed.go()).args(["echo", &port]),
-            Self::GoMux => Program::at(installed.go()).args(["mux", &port]),
+            Self::Go => Program::at(installed.go("backends")).args(["echo", &port]),
+            Self::GoMux => Program::at(installed.go("backends")).args(["mux", &port]),
         }
     }
 }
@@ -151,7 +148,7 @@ impl Backend {
     pub async fn start(server: Server) -> Result<Self> {
         static INSTALLED: OnceLock<Result<Installed, String>> = OnceLock::new();
         let install =
-            || INSTALLED.get_or_init(|| install::ensure_installed().map_err(|error| format!("{error:#}")));
+            || INSTALLED.get_or_init(|| Installed::ensure("backends").map_err(|error| format!("{error:#}")));
         let installed =
             tokio::task::spawn_blocking(install).await?.as_ref().map_err(|error| anyhow!("{error}"))?;
         let address = SocketAddr::from(([127, 0, 0, 1], free_port()?));

@@ -73,7 +73,7 @@ impl Gated {
         let address = SocketAddr::from(([127, 0, 0, 1], free_port()?)).to_string();
         let admin = SocketAddr::from(([127, 0, 0, 1], free_port()?)).to_string();
         let mut process = Program::of_workspace("sidegate-sidecar")?
-            .args(["run", "--gate", "dify/api", "--listen", &address, "--admin", &admin])
+            .args(["run", "--gate", &bundle.gate.to_string(), "--listen", &address, "--admin", &admin])
             .args(["--app", &app.to_string()])
             .arg("--bundle")
             .arg(&mount)

@@ -12,6 +12,7 @@ pub mod eventually;
 pub mod gate_process;
 pub mod gated;
 pub mod http;
+pub mod install;
 pub mod installation;
 pub mod kubelet;
 pub mod naive_proxy;

@@ -3,7 +3,7 @@
 use std::{net::IpAddr, ops::Deref, rc::Rc, sync::Arc, time::Instant};
 
 use bytes::Bytes;
-use http::{Method, Response, Version, request::Parts, response};
+use http::{HeaderValue, Method, Response, Version, header, request::Parts, response};
 use jiff::Timestamp;
 use sidegate_bundle::{Revision, audit::Decision, denial::Denial, gate::AuditAllow};
 
@@ -145,7 +145,7 @@ impl Entry {
         let answer = respond(denial, index, &self.id);
         self.gate.counters.deny(denial.word());
         self.record(Some(denial), Some(answer.status().as_u16()));
-        answer.map(|bytes| Body::Ours(Some(bytes)))
+        self.ours(answer)
     }
 
     /// Our answer to what was let through and came to nothing.
@@ -161,7 +161,18 @@ impl Entry {
         let denial = Denial::AppUnavailable;
         let answer = respond(&denial, Some(index), &self.id);
         self.record(Some(&denial), Some(answer.status().as_u16()));
-        answer.map(|bytes| Body::Ours(Some(bytes)))
+        self.ours(answer)
+    }
+
+    /// With its body, or with the length that it would have had: hyper sends none for HEAD in HTTP/1, but
+    /// does in HTTP/2, where callers take it for an error.
+    fn ours(&self, mut answer: Response<Bytes>) -> Response<Body> {
+        if self.method != Method::HEAD {
+            return answer.map(|bytes| Body::Ours(Some(bytes)));
+        }
+        let length = HeaderValue::from(answer.body().len());
+        answer.headers_mut().insert(header::CONTENT_LENGTH, length);
+        answer.map(|_| Body::Ours(None))
     }
 
     fn record(&mut self, denial: Option<&Denial>, status: Option<u16>) {

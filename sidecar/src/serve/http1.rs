@@ -1,9 +1,16 @@
 //! A connection that speaks HTTP/1.
 
 use std::{
-    cell::RefCell, convert::Infallible, future::poll_fn, net::SocketAddr, pin::Pin, rc::Rc, task::Poll,
+    cell::{Cell, RefCell},
+    convert::Infallible,
+    future::poll_fn,
+    net::SocketAddr,
+    pin::Pin,
+    rc::Rc,
+    task::Poll,
 };
 
+use http::header;
 use hyper::{server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
 use sidegate_bundle::denial::Denial;
@@ -43,12 +50,18 @@ pub(super) async fn serve(
     let caller = Rc::new(Peer::from(peer.ip()));
     let opened = Rc::<RefCell<Option<(Tunnel, Option<Watch>)>>>::default();
     let opening = Rc::clone(&opened);
+    let announced = Rc::<Cell<bool>>::default();
+    let announcing = Rc::clone(&announced);
     let service = service_fn(move |request| {
         let busy = asked.busy();
         // hyper keeps room for it in every connection, also in those that wait.
         let answer = Box::pin(request::handle(Rc::clone(&handler), Rc::clone(&caller), request));
-        let (opening, drain) = (Rc::clone(&opening), handler.drain.clone());
+        let (opening, announcing) = (Rc::clone(&opening), Rc::clone(&announcing));
+        let drain = handler.drain.clone();
         async move {
+            let mut answer = answer.await;
+            drain.say_in(&mut answer);
+            announcing.set(answer.headers().contains_key(header::CONNECTION));
             let body = |body| match body {
                 Body::Tunnel(tunnel, watch) => {
                     opening.replace(Some((tunnel, watch)));
@@ -56,8 +69,6 @@ pub(super) async fn serve(
                 }
                 body => body,
             };
-            let mut answer = answer.await;
-            drain.say_in(&mut answer);
             Ok::<_, Infallible>(answer.map(|ours| Outgoing::new(body(ours), busy)))
         }
     });
@@ -96,6 +107,8 @@ pub(super) async fn serve(
         }
         End::Late if patience.is_in_a_head() => Denial::HeadTimeout,
         End::Failed(error) => return tracing::debug!(%error, "a caller's connection ended"),
+        // Our answer said that it ends, and the caller may be in the middle of its request.
+        End::Over if announced.get() => return Box::pin(unread::linger(line.into_stream())).await,
         // Dropping the connection closes it, and the app's.
         End::Over | End::Late => return,
     };

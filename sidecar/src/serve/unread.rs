@@ -1,7 +1,7 @@
 //! Answers to heads that the HTTP library could not read: in the same words as any other of ours,
 //! written by hand on the socket that it gave back.
 
-use std::{io, io::Write as _, net::IpAddr, time::Duration};
+use std::{future::pending, io, io::Write as _, net::IpAddr, time::Duration};
 
 use bytes::Bytes;
 use http::Response;
@@ -17,8 +17,8 @@ use crate::{gate::Worker, request};
 
 /// How long a caller may take to read the answer and to see the end.
 const LINGER: Duration = Duration::from_secs(1);
-/// What is still read of a caller that goes on sending: closed at once, it would lose the answer.
-const STILL_READ: usize = 256 << 10;
+/// What is still read of a caller that goes on sending.
+const STILL_READ: usize = 16 << 20;
 
 /// Why a head was not read, by the status that the HTTP library has for it, and what it had read.
 pub(super) fn denial(status: u16, read: &[u8]) -> Denial {
@@ -43,11 +43,24 @@ pub(super) async fn answer(gate: &Worker, peer: IpAddr, denial: &Denial, stream:
 async fn write(mut stream: TcpStream, bytes: &[u8]) -> io::Result<()> {
     stream.write_all(bytes).await?;
     stream.shutdown().await?;
-    let (mut rest, mut buf) = (STILL_READ, [0; 1024]);
+    read_on(stream).await
+}
+
+/// Takes leave of a caller that has its last answer and may be sending still, and that was told that
+/// nothing more will come: a connection that is closed before all was read is reset, and the caller
+/// loses what it had not read.
+pub(super) async fn linger(stream: TcpStream) {
+    // It has left by itself if it fails.
+    let _ = time::timeout(LINGER, read_on(stream)).await;
+}
+
+/// Reads on until the caller has seen the end. Who sends very much is held up, and read no further.
+async fn read_on(mut stream: TcpStream) -> io::Result<()> {
+    let (mut rest, mut buf) = (STILL_READ, [0; 2048]);
     loop {
         match stream.read(&mut buf).await? {
             0 => return Ok(()),
-            count if count >= rest => return Ok(()),
+            count if count >= rest => pending().await,
             count => rest -= count,
         }
     }

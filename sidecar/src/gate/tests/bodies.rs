@@ -143,8 +143,67 @@ fn a_caller_that_expects_100_gets_it_when_the_app_will_read_and_not_when_denied(
 
     let mut denied = setup.client();
     denied.send("POST /none HTTP/1.1\r\nHost: api\r\nExpect: 100-continue\r\nContent-Length: 4\r\n\r\n");
-    assert_eq!(denied.answer().status, 401);
+    let answer = denied.answer();
+    assert_eq!((answer.status, answer.header("connection")), (401, Some("close")));
     assert_eq!(denied.rest(), b"");
+}
+
+#[test]
+fn a_small_body_of_a_denied_request_does_not_end_its_connection() {
+    let backend = Backend::echo();
+    let setup = Setup::new(backend.address());
+    let mut client = setup.client();
+    let halves = "x".repeat(20_000);
+    for (framing, first, last) in [
+        ("Content-Length: 40000", halves.clone(), halves.clone()),
+        (
+            "Transfer-Encoding: chunked",
+            format!("4e20\r\n{halves}\r\n4e"),
+            format!("20\r\n{halves}\r\n0\r\n\r\n"),
+        ),
+    ] {
+        client.send(&format!("POST /none HTTP/1.1\r\nHost: api\r\n{framing}\r\n\r\n{first}"));
+        thread::sleep(Duration::from_millis(20));
+        client.send(&last);
+        let answer = client.answer();
+        assert_eq!((answer.status, answer.header("connection")), (401, None), "{framing}");
+        assert_eq!(client.ask("GET /healthz", "", "").status, 200, "{framing}");
+    }
+}
+
+#[test]
+fn a_denied_body_that_is_large_or_late_or_bad_ends_its_connection_and_the_answer_says_so() {
+    let backend = Backend::echo();
+    let setup = Setup::new(backend.address());
+    for (framing, body) in [
+        ("Content-Length: 65537", ""),
+        ("Content-Length: 2", "x"),
+        ("Transfer-Encoding: chunked", "1\r\nx\r\n"),
+        ("Transfer-Encoding: chunked", "x\r\n"),
+        ("Transfer-Encoding: chunked", &format!("10001\r\n{}\r\n0\r\n\r\n", "x".repeat(65_537))),
+    ] {
+        let mut client = setup.client();
+        client.send(&format!("POST /none HTTP/1.1\r\nHost: api\r\n{framing}\r\n\r\n{body}"));
+        let answer = client.answer();
+        assert_eq!((answer.status, answer.header("connection")), (401, Some("close")), "{framing}");
+        assert_eq!(client.rest(), b"", "{framing}");
+    }
+    assert_eq!(setup.count(|worker| worker.abandoned.get()), 0);
+}
+
+#[test]
+fn a_caller_that_goes_on_sending_does_not_lose_its_denial() {
+    let backend = Backend::echo();
+    let setup = Setup::new(backend.address());
+    let mut client = setup.client();
+    client.send("POST /none HTTP/1.1\r\nHost: api\r\nContent-Length: 10000000\r\n\r\n");
+    // A socket that was closed answers the first of these with a reset.
+    for _ in 0..10 {
+        thread::sleep(Duration::from_millis(10));
+        client.send(&"x".repeat(10_000));
+    }
+    assert_eq!(client.answer().status, 401);
+    assert_eq!(client.rest(), b"");
 }
 
 #[test]

@@ -92,3 +92,15 @@ fn the_caller_that_a_trusted_proxy_names_is_the_one_that_is_told() {
         assert_eq!(*clients.lock().unwrap(), [expected]);
     }
 }
+
+#[test]
+fn a_denied_head_is_told_the_length_of_what_get_is_sent() {
+    let backend = Backend::echo();
+    let setup = Setup::new(backend.address());
+    let mut client = setup.client();
+    let length = client.ask("GET /none", "", "").body.len();
+    client.send("HEAD /none HTTP/1.1\r\nHost: api\r\n\r\n");
+    let (status, head) = client.head();
+    assert_eq!((status, client::header(&head, "content-length")), (401, Some(&*length.to_string())));
+    assert_eq!(client.ask("GET /healthz", "", "").status, 200, "nothing came behind the head");
+}
