@@ -70,6 +70,7 @@ async fn until_stopped(run: Run) -> anyhow::Result<()> {
         max_connections_per_source,
         head_timeout,
         idle_timeout,
+        body_timeout,
         connect_timeout,
         drain,
         log_format: _,
@@ -104,6 +105,7 @@ async fn until_stopped(run: Run) -> anyhow::Result<()> {
         limits: Limits {
             head: head_timeout,
             idle: idle_timeout,
+            body: body_timeout,
             connections: max_connections,
             connections_per_source: max_connections_per_source,
             connect: connect_timeout,

@@ -9,7 +9,7 @@ use anyhow::{Context, Result};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, BufStream};
 use tokio::net::TcpStream;
 
-pub(crate) use parse::{read_body, read_head};
+pub(crate) use parse::{Head, read_body, read_head};
 
 const TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -108,7 +108,12 @@ impl Connection {
             .with_context(|| format!("no connection to {address} within {TIMEOUT:?}"))?
             .with_context(|| format!("cannot connect to {address}"))?;
         stream.set_nodelay(true)?;
-        Ok(Self { stream: BufStream::new(stream), host: address.to_owned() })
+        Ok(Self::on(stream, address))
+    }
+
+    /// One that somebody else made. The host is what a request names that names none.
+    pub fn on(stream: TcpStream, host: &str) -> Self {
+        Self { stream: BufStream::new(stream), host: host.to_owned() }
     }
 
     /// Sends one request and reads its answer. The connection stays open if the other side leaves it so.

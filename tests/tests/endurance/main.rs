@@ -1,0 +1,7 @@
+//! The gate as a process, under heavy and hostile use: its memory stays bounded, its limits hold, and good
+//! requests are served as before.
+//!
+//! One test at a time: each measures, and what another does at the same time would be in its figures.
+
+mod bulk;
+mod scene;
