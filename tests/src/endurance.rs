@@ -8,6 +8,7 @@ mod memory;
 mod pattern;
 mod sources;
 mod steady;
+mod transfer;
 
 pub use aside::Aside;
 pub use bulk::{Bulk, Told};
@@ -16,3 +17,4 @@ pub use memory::{Memory, mebibytes};
 pub use pattern::{Check, PIECE, pattern};
 pub use sources::{connect_from, open_file_limit, source};
 pub use steady::{Pace, Quality, Steady};
+pub use transfer::{Framing, download, upload};

@@ -83,7 +83,7 @@ impl Request {
         Connection::open(address).await?.send(&request).await
     }
 
-    fn to_bytes(&self, host: &str) -> Vec<u8> {
+    pub(crate) fn to_bytes(&self, host: &str) -> Vec<u8> {
         let has = |name: &str| self.headers.iter().any(|(other, _)| other.eq_ignore_ascii_case(name));
         let mut lines = vec![format!("{} {} HTTP/1.1", self.method, self.target)];
         if !has("host") {

@@ -1,19 +1,20 @@
 //! An app for large and slow bodies: it holds none of them.
 //!
-//! `POST /up` reads a body that is the [`pattern`] and answers how many bytes came. `GET /down/N` answers with
+//! `POST /up` reads a body that is the pattern and answers how many bytes came. `GET /down/N` answers with
 //! so many bytes of it, `GET /chunks/N` without saying beforehand how many. All else is answered with `ok`.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use anyhow::{Context, Result, bail, ensure};
-use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use anyhow::Result;
+use tokio::io::{AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
-use super::{Aside, Check, PIECE, pattern};
-use crate::http::{Head, read_head};
+use super::transfer::{receive_pattern, send_pattern};
+use super::{Aside, Framing, PIECE};
+use crate::http::read_head;
 
 /// The app, on a thread of its own, until it is dropped.
 #[derive(Debug)]
@@ -97,32 +98,16 @@ async fn serve(stream: TcpStream, told: &Told) -> Result<()> {
     while let Some(head) = read_head(&mut read).await? {
         let target = head.second();
         if let Some(count) = target.strip_prefix("/down/") {
-            let count = count.parse()?;
             let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {count}\r\n\r\n");
             write.write_all(head.as_bytes()).await?;
-            let mut sent = 0;
-            while sent < count {
-                let piece = pattern(sent, count - sent);
-                write.write_all(piece).await?;
-                sent += piece.len() as u64;
-            }
+            send_pattern(&mut write, Framing::Length, count.parse()?).await?;
         } else if let Some(count) = target.strip_prefix("/chunks/") {
-            let count = count.parse()?;
             write.write_all(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n").await?;
-            let mut sent = 0;
-            while sent < count {
-                // Never as long as anybody's buffer.
-                let piece = pattern(sent, (count - sent).min(20_011));
-                write.write_all(format!("{:x}\r\n", piece.len()).as_bytes()).await?;
-                write.write_all(piece).await?;
-                write.write_all(b"\r\n").await?;
-                sent += piece.len() as u64;
-            }
-            write.write_all(b"0\r\n\r\n").await?;
+            send_pattern(&mut write, Framing::Chunks, count.parse()?).await?;
         } else {
             let answer = if target == "/up" {
                 told.begun.fetch_add(1, Ordering::SeqCst);
-                let received = body(&mut read, &head).await;
+                let received = receive_pattern(&mut read, &head).await;
                 let ended = if received.is_ok() { &told.whole } else { &told.broken };
                 ended.fetch_add(1, Ordering::SeqCst);
                 format!("{} bytes", received?)
@@ -139,67 +124,34 @@ async fn serve(stream: TcpStream, told: &Told) -> Result<()> {
     Ok(())
 }
 
-/// Reads and compares a request's body; its length.
-async fn body(stream: &mut (impl AsyncBufRead + Unpin), head: &Head) -> Result<u64> {
-    let mut check = Check::default();
-    if let Some(length) = head.header("content-length") {
-        piece(stream, length.parse()?, &mut check).await?;
-    } else if head.header("transfer-encoding").is_some() {
-        loop {
-            let mut line = String::new();
-            stream.read_line(&mut line).await?;
-            let size = u64::from_str_radix(line.trim_end(), 16)
-                .with_context(|| format!("not a chunk's size: {line}"))?;
-            if size == 0 {
-                break;
-            }
-            piece(stream, size, &mut check).await?;
-            let mut end = [0; 2];
-            stream.read_exact(&mut end).await?;
-            ensure!(&end == b"\r\n", "a chunk longer than its size");
-        }
-    }
-    Ok(check.taken())
-}
-
-async fn piece(stream: &mut (impl AsyncBufRead + Unpin), mut left: u64, check: &mut Check) -> Result<()> {
-    while left > 0 {
-        let there = stream.fill_buf().await?;
-        if there.is_empty() {
-            bail!("closed within a body");
-        }
-        let now = there.len().min(usize::try_from(left)?);
-        check.take(&there[..now])?;
-        stream.consume(now);
-        left -= now as u64;
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::endurance::{Check, download, pattern, upload};
     use crate::http::{Connection, Request, exchange};
 
     #[tokio::test]
     async fn bodies_are_compared_both_ways_and_an_end_too_early_is_counted() {
         let bulk = Bulk::start().unwrap();
         let address = bulk.address().to_string();
-        let mut connection = Connection::open(&address).await.unwrap();
+        let connect = || TcpStream::connect(&address);
         for target in ["/down/100000", "/chunks/100000"] {
-            let answer = connection.send(&Request::new("GET", target)).await.unwrap();
+            let answer = Connection::open(&address).await.unwrap().send(&Request::new("GET", target)).await;
             let mut check = Check::default();
-            check.take(&answer.body).unwrap();
+            check.take(&answer.unwrap().body).unwrap();
             assert_eq!(check.taken(), 100_000);
+            let count = download(connect().await.unwrap(), Request::new("GET", target)).await;
+            assert_eq!(count.unwrap(), 100_000);
+        }
+        for framing in [Framing::Length, Framing::Chunks] {
+            let request = Request::new("POST", "/up");
+            let told = upload(connect().await.unwrap(), request, framing, 100_000).await;
+            assert_eq!(told.unwrap(), "100000 bytes");
         }
         let body = [pattern(0, 60_000), pattern(60_000, 20_000)].concat();
-        let answer = connection.send(&Request::new("POST", "/up").body(body)).await.unwrap();
+        let answer = Request::new("POST", "/up").body(body).send(&address).await.unwrap();
         assert_eq!(answer.text(), "80000 bytes");
-        let chunks = b"POST /up HTTP/1.1\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n";
-        let chunks = [&chunks[..], b"10\r\n", pattern(0, 16), b"\r\n0\r\n\r\n"].concat();
-        let answer = exchange(&address, &chunks).await.unwrap();
-        assert!(answer.ends_with(b"16 bytes"));
-        assert_eq!((bulk.told().begun(), bulk.told().whole()), (2, 2));
+        assert_eq!((bulk.told().begun(), bulk.told().whole()), (3, 3));
         let wrong = b"POST /up HTTP/1.1\r\nContent-Length: 3\r\n\r\nxyz";
         assert_eq!(exchange(&address, wrong).await.unwrap(), b"");
         assert_eq!(bulk.told().broken(), 1);

@@ -4,4 +4,5 @@
 //! One test at a time: each measures, and what another does at the same time would be in its figures.
 
 mod bulk;
+mod http2;
 mod scene;
