@@ -12,6 +12,7 @@ use clap::Parser;
 use sidegate_bundle::GateBundle;
 use sidegate_runtime::{
     admin::Admin,
+    files,
     follow::{Mount, Newest},
     hardening, shutdown, telemetry,
 };
@@ -53,6 +54,15 @@ fn serve(run: Run) -> anyhow::Result<()> {
     telemetry::quiet_panics();
     if let Err(error) = hardening::keep_memory_private() {
         tracing::warn!(%error, "the memory of this process cannot be kept from its user's other processes");
+    }
+    // A caller's connection and the app's, and some more for all else.
+    let needed = 2 * run.max_connections as u64 + 128;
+    if let Some(granted) = files::raise_limit().filter(|granted| *granted < needed) {
+        tracing::warn!(
+            granted,
+            needed,
+            "too few open files for --max-connections: raise the limit (ulimit -n), or lower the connections"
+        );
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(until_stopped(run))
