@@ -1,7 +1,8 @@
 //! An app for large and slow bodies: it holds none of them.
 //!
 //! `POST /up` reads a body that is the pattern and answers how many bytes came. `GET /down/N` answers with
-//! so many bytes of it, `GET /chunks/N` without saying beforehand how many. All else is answered with `ok`.
+//! so many bytes of it, `GET /chunks/N` without saying beforehand how many. `/stuck` is
+//! neither read nor answered. All else is answered with `ok`.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -104,6 +105,8 @@ async fn serve(stream: TcpStream, told: &Told) -> Result<()> {
         } else if let Some(count) = target.strip_prefix("/chunks/") {
             write.write_all(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n").await?;
             send_pattern(&mut write, Framing::Chunks, count.parse()?).await?;
+        } else if target == "/stuck" {
+            std::future::pending::<()>().await;
         } else {
             let answer = if target == "/up" {
                 told.begun.fetch_add(1, Ordering::SeqCst);

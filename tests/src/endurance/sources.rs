@@ -6,6 +6,9 @@ use anyhow::{Context, Result};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::net::{TcpSocket, TcpStream};
 
+/// In bytes; less the kernel does not take.
+const NARROW: u32 = 4096;
+
 /// One of the loopback addresses. Number 0 is 127.0.0.2: 127.0.0.1 is whoever does not choose.
 pub fn source(number: u8) -> Ipv4Addr {
     Ipv4Addr::new(127, 0, 0, number.saturating_add(2))
@@ -13,8 +16,18 @@ pub fn source(number: u8) -> Ipv4Addr {
 
 /// A connection from this address.
 pub async fn connect_from(source: Ipv4Addr, address: &str) -> Result<TcpStream> {
-    let to: SocketAddr = address.parse().with_context(|| format!("no address: {address}"))?;
+    connect(TcpSocket::new_v4()?, source, address).await
+}
+
+/// One whose kernel takes only a little before somebody reads it.
+pub async fn connect_narrow(source: Ipv4Addr, address: &str) -> Result<TcpStream> {
     let socket = TcpSocket::new_v4()?;
+    socket.set_recv_buffer_size(NARROW)?;
+    connect(socket, source, address).await
+}
+
+async fn connect(socket: TcpSocket, source: Ipv4Addr, address: &str) -> Result<TcpStream> {
+    let to: SocketAddr = address.parse().with_context(|| format!("no address: {address}"))?;
     socket.bind(SocketAddr::from((source, 0)))?;
     let stream = socket.connect(to).await.with_context(|| format!("cannot connect from {source} to {to}"))?;
     stream.set_nodelay(true)?;

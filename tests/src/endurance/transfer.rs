@@ -51,6 +51,8 @@ pub(super) async fn send_pattern(
 ) -> Result<()> {
     let mut sent = 0;
     while sent < count {
+        // Whoever else is served on this thread has its turn too.
+        tokio::task::yield_now().await;
         let left = count - sent;
         match framing {
             Framing::Length => {

@@ -8,7 +8,7 @@ use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
 use crate::http2;
-use crate::scene::{Scene, with_key};
+use crate::scene::{Scene, say, with_key};
 
 const SIZE: u64 = 100_000_000;
 /// In MiB, above what the process has idle.
@@ -62,7 +62,7 @@ async fn a_body_of_100_mb_arrives_whole_and_is_never_held() -> Result<()> {
     for way in WAYS {
         let begun = std::time::Instant::now();
         way.go(&scene.gate.address, &scene.key).await?;
-        eprintln!("{way:?}: {:?}, {} KiB", begun.elapsed(), scene.memory.peak_growth()? >> 10);
+        say!("{way:?}: {:?}, {} KiB", begun.elapsed(), scene.memory.peak_growth()? >> 10);
     }
     scene.never_grew_by(MOST)
 }

@@ -4,5 +4,7 @@
 //! One test at a time: each measures, and what another does at the same time would be in its figures.
 
 mod bulk;
+mod floods;
 mod http2;
 mod scene;
+mod slow;
