@@ -5,7 +5,9 @@
 
 mod bulk;
 mod floods;
+mod frames;
 mod http2;
+mod http2_floods;
 mod scene;
 mod slow;
 mod stalls;
