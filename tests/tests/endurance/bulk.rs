@@ -62,7 +62,7 @@ async fn a_body_of_100_mb_arrives_whole_and_is_never_held() -> Result<()> {
     for way in WAYS {
         let begun = std::time::Instant::now();
         way.go(&scene.gate.address, &scene.key).await?;
-        say!("{way:?}: {:?}, {} KiB", begun.elapsed(), scene.memory.peak_growth()? >> 10);
+        say(&format!("{way:?}: {:?}, {} KiB", begun.elapsed(), scene.memory.peak_growth()? >> 10));
     }
     scene.never_grew_by(MOST)
 }

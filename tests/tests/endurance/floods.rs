@@ -12,6 +12,7 @@ use sidegate_tests::http::{Connection, Request};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
+use tokio::time::timeout;
 
 use crate::scene::{Scene, say, with_key};
 
@@ -62,7 +63,7 @@ async fn a_flood_from_one_source_has_its_share_and_no_more() -> Result<()> {
                 let counters = scene.counters().await?;
                 let open = counters.sum("sidegate_connections", "")?;
                 let refused = counters.sum("sidegate_source_refusals_total", "")?;
-                say!("{open} connections are open, {refused} were refused");
+                say(&format!("{open} connections are open, {refused} were refused"));
                 ensure!((256..=256 + 8).contains(&open), "{open} connections are open");
                 ensure!(refused > 1_000, "only {refused} connections were refused");
                 Ok(())
@@ -112,6 +113,31 @@ async fn when_all_places_are_taken_whoever_has_one_is_served_and_the_rest_when_t
     ensure!(late.send(&good).await?.status == 200);
     drop(silent);
     scene.never_grew_by(16)
+}
+
+#[tokio::test]
+#[ignore = "whoever only waits for its next request keeps its place, and others wait for it"]
+async fn when_all_places_are_taken_by_callers_that_only_wait_one_of_them_gives_way() -> Result<()> {
+    let scene = Scene::start(&["--max-connections", "300"]).await?;
+    let mut waiting = Vec::new();
+    for number in 0..300_u16 {
+        let stream = connect_from(source(1 + u8::from(number % 2 == 0)), &scene.gate.address).await?;
+        let mut connection = Connection::on(stream, "gate");
+        // A key is not needed to take a place.
+        let refused = timeout(Duration::from_secs(2), connection.send(&Request::new("GET", "/"))).await;
+        // The last ones are those that wait: some places are not the attacker's.
+        if let Ok(refused) = refused {
+            ensure!(refused?.status == 401);
+            waiting.push(connection);
+        } else {
+            break;
+        }
+    }
+    let good = with_key(&scene.key, Request::new("GET", "/"));
+    let answer = timeout(Duration::from_secs(2), good.send(&scene.gate.address)).await;
+    ensure!(answer.is_ok(), "{} callers that only wait have all places", waiting.len());
+    ensure!(answer??.status == 200);
+    Ok(())
 }
 
 #[tokio::test]
@@ -166,7 +192,9 @@ async fn ten_thousand_connections_that_wait_cost_little_and_nobody_waits_for_the
             let used = open_used(&address, &key, IDLE / 2).await?;
             let each = |now: u64, before: u64| now.saturating_sub(before) / (IDLE as u64 / 2);
             let (silents, useds) = (each(after, begun), each(memory.resident()?, after));
-            say!("a silent connection takes {silents} bytes, one that waits for its next request {useds}");
+            say(&format!(
+                "a silent connection takes {silents} bytes, one that waits for its next request {useds}"
+            ));
             ensure!(silents <= MOST_FOR_ONE && useds <= MOST_FOR_ONE, "{silents} {useds}");
             std::future::pending::<()>().await;
             drop((silent, used));

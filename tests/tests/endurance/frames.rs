@@ -15,6 +15,10 @@ pub(crate) const END_HEADERS: u8 = 4;
 /// What a connection begins with: the preface, and SETTINGS without any.
 pub(crate) const BEGIN: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
 
+/// The same, with SETTINGS by which one byte may be sent of each answer.
+pub(crate) const BEGIN_NARROW: &[u8] =
+    b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\x06\x04\0\0\0\0\0\0\x04\0\0\0\x01";
+
 /// One frame.
 pub(crate) fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     // No payload here is longer than what every receiver takes.

@@ -153,7 +153,7 @@ async fn withstands(scene: &Scene, attacks: &[Attack]) -> Result<Vec<Arc<Seen>>>
     };
     let ended = scene.withstands(start, async || Ok(())).await;
     for (attack, seen) in attacks.iter().zip(&seen) {
-        say!("{attack:?}: {seen:?}");
+        say(&format!("{attack:?}: {seen:?}"));
     }
     ended.map(|()| seen)
 }

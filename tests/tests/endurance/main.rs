@@ -3,9 +3,11 @@
 //!
 //! One test at a time: each measures, and what another does at the same time would be in its figures.
 
+mod bombs;
 mod bulk;
 mod floods;
 mod frames;
+mod hoards;
 mod http2;
 mod http2_floods;
 mod scene;

@@ -22,15 +22,10 @@ const ROUNDS: usize = 4;
 const GOOD: u8 = 0;
 
 /// A figure for whoever reads the output: what passes shows by how much.
-macro_rules! say {
-    ($($what:tt)*) => {{
-        #[expect(clippy::print_stderr, reason = "it is shown when a test fails, or on demand")]
-        {
-            eprintln!($($what)*);
-        }
-    }};
+#[expect(clippy::print_stderr, reason = "the test runner keeps it, and shows it if the test fails")]
+pub(crate) fn say(figure: &str) {
+    eprintln!("{figure}");
 }
-pub(crate) use say;
 
 /// What every test here begins with.
 pub(crate) struct Scene {
@@ -94,12 +89,12 @@ impl Scene {
     ) -> Result<()> {
         let steady = self.steady()?;
         let calm = steady.measure().await?;
-        say!("before: {calm}");
+        say(&format!("before: {calm}"));
         let attack = attack()?;
         let mut attacked = Vec::new();
         while attacked.len() < ROUNDS && !attacked.iter().any(|now| is_as_good(now, &calm)) {
             let now = steady.measure().await?;
-            say!("during: {now}");
+            say(&format!("during: {now}"));
             attacked.push(now);
         }
         look().await?;
@@ -107,7 +102,7 @@ impl Scene {
         if !attacked.iter().any(|now| is_as_good(now, &calm)) {
             // Perhaps the machine has become slower meanwhile: then good requests are still slow.
             let calm = steady.measure().await?;
-            say!("after: {calm}");
+            say(&format!("after: {calm}"));
             ensure!(attacked.iter().any(|now| is_as_good(now, &calm)), "good requests wait longer");
         }
         Ok(())
@@ -125,7 +120,7 @@ impl Scene {
     /// Never had the gate more memory than so many MiB above what it has idle.
     pub(crate) fn never_grew_by(&self, most: u64) -> Result<()> {
         let peak = self.memory.peak_growth()?;
-        say!("memory grew by {} KiB at most", peak >> 10);
+        say(&format!("memory grew by {} KiB at most", peak >> 10));
         ensure!(peak <= mebibytes(most), "memory grew by {} KiB, {most} MiB are allowed", peak >> 10);
         Ok(())
     }

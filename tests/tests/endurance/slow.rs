@@ -101,7 +101,11 @@ async fn many_slow_readers_hold_little_are_not_cut_and_nobody_waits_for_them() -
             // What the kernel holds for the gate.
             let callers = Queues::of(scene.port()?, End::Ours)?.out;
             let app = Queues::of(scene.app.address().port(), End::Theirs)?.inward;
-            say!("in the kernel for {SLOW}: {} KiB for callers, {} KiB of the app", callers >> 10, app >> 10);
+            say(&format!(
+                "in the kernel for {SLOW}: {} KiB for callers, {} KiB of the app",
+                callers >> 10,
+                app >> 10
+            ));
             ensure!(
                 callers < SLOW as u64 * MOST_QUEUED,
                 "{callers} bytes wait in the kernel for slow callers"
@@ -136,7 +140,7 @@ async fn an_app_that_reads_nothing_makes_the_gate_hold_little_and_nobody_else_wa
         .withstands(attack, async || {
             let app = Queues::of(scene.app.address().port(), End::Theirs)?;
             let callers = Queues::of(scene.port()?, End::Ours)?;
-            say!("in the kernel for {SLOW}: {app:?}, {callers:?}");
+            say(&format!("in the kernel for {SLOW}: {app:?}, {callers:?}"));
             ensure!(app.sockets >= SLOW && callers.sockets >= SLOW, "{app:?} {callers:?}");
             ensure!(app.out < SLOW as u64 * MOST_QUEUED, "{} bytes wait in the kernel for the app", app.out);
             Ok(())
@@ -159,10 +163,8 @@ async fn write_slowly(
         writers.spawn(async move {
             let mut stream = connect_from(source, &address).await?;
             let chunked = number % 2 == 0;
-            let framing = match chunked {
-                true => "Transfer-Encoding: chunked".to_owned(),
-                false => format!("Content-Length: {bytes}"),
-            };
+            let length = format!("Content-Length: {bytes}");
+            let framing = if chunked { "Transfer-Encoding: chunked" } else { &length };
             let key = key.expose();
             let head = format!("POST /up HTTP/1.1\r\nHost: gate\r\nX-API-Key: {key}\r\n{framing}\r\n\r\n");
             stream.write_all(head.as_bytes()).await?;

@@ -171,7 +171,7 @@ async fn whoever_begins_and_does_not_go_on_is_sent_away_in_time_and_nobody_waits
         )
         .await?;
     let seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
-    say!("{} were sent away", seen.sent_away);
+    say(&format!("{} were sent away", seen.sent_away));
     ensure!(seen.wrong.is_empty(), "{:#?}", seen.wrong);
     ensure!(seen.sent_away >= 2 * CALLERS as usize * kinds.len(), "only {} were sent away", seen.sent_away);
     let told = scene.app.told();
