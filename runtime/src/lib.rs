@@ -4,6 +4,7 @@
 //! Nothing here knows what a bundle decides, and nothing here holds a client of the API server.
 
 pub mod admin;
+pub mod files;
 pub mod follow;
 pub mod hardening;
 pub mod shutdown;

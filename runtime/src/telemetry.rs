@@ -13,6 +13,9 @@ use tracing_subscriber::{EnvFilter, filter::ParseError, fmt as subscriber};
 /// The variable that says what is logged, as in `sidegate_sidecar=debug,info`.
 pub const FILTER: &str = "SIDEGATE_LOG";
 
+/// Of what a library warns here, callers have the number of: they could fill the log.
+const QUIET: &str = "h2=error";
+
 /// How a log line looks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum LogFormat {
@@ -39,11 +42,11 @@ pub enum TelemetryError {
 #[error("log formats are `json` and `pretty`")]
 pub struct UnknownFormat;
 
-/// Begins to log what [`FILTER`] says, or `default`.
+/// Begins to log what [`FILTER`] says, or `default` without what callers could fill the log with.
 pub fn init(format: LogFormat, default: &str) -> Result<(), TelemetryError> {
     let directives = env::var(FILTER).unwrap_or_default();
-    let directives = if directives.is_empty() { default } else { &directives };
-    let filter = EnvFilter::builder().parse(directives).map_err(TelemetryError::Filter)?;
+    let directives = if directives.is_empty() { format!("{default},{QUIET}") } else { directives };
+    let filter = EnvFilter::builder().parse(&directives).map_err(TelemetryError::Filter)?;
     let colour = io::stderr().is_terminal() && env::var_os("NO_COLOR").is_none();
     let lines = subscriber().with_env_filter(filter).with_writer(io::stderr);
     match format {

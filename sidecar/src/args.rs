@@ -79,6 +79,9 @@ pub(crate) struct Run {
     /// Seconds that a connection may wait for its next request.
     #[arg(long, value_name = "SECONDS", default_value = "75", value_parser = seconds)]
     pub(crate) idle_timeout: Duration,
+    /// Seconds in which nothing of a request's body may come while the app waits for it.
+    #[arg(long, value_name = "SECONDS", default_value = "60", value_parser = seconds)]
+    pub(crate) body_timeout: Duration,
     /// Seconds for the app to take a connection.
     #[arg(long, value_name = "SECONDS", default_value = "5", value_parser = seconds)]
     pub(crate) connect_timeout: Duration,

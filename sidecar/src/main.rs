@@ -13,6 +13,7 @@ use clap::Parser;
 use sidegate_bundle::GateBundle;
 use sidegate_runtime::{
     admin::Admin,
+    files,
     follow::{Mount, Newest},
     hardening, shutdown, telemetry,
 };
@@ -62,6 +63,15 @@ fn serve(run: Run) -> anyhow::Result<()> {
     if let Err(error) = hardening::keep_memory_private() {
         tracing::warn!(%error, "the memory of this process cannot be kept from its user's other processes");
     }
+    // A caller's connection and the app's, and some more for all else.
+    let needed = 2 * run.max_connections as u64 + 128;
+    if let Some(granted) = files::raise_limit().filter(|granted| *granted < needed) {
+        tracing::warn!(
+            granted,
+            needed,
+            "too few open files for --max-connections: raise the limit (ulimit -n), or lower the connections"
+        );
+    }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(until_stopped(run))
 }
@@ -78,6 +88,7 @@ async fn until_stopped(run: Run) -> anyhow::Result<()> {
         max_connections_per_source,
         head_timeout,
         idle_timeout,
+        body_timeout,
         connect_timeout,
         drain,
         log_format: _,
@@ -119,6 +130,7 @@ async fn until_stopped(run: Run) -> anyhow::Result<()> {
         limits: Limits {
             head: head_timeout,
             idle: idle_timeout,
+            body: body_timeout,
             connections: max_connections,
             connections_per_source: max_connections_per_source,
             connect: connect_timeout,

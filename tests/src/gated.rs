@@ -66,6 +66,16 @@ pub fn entry(key: &ApiKey) -> Key {
 impl Gated {
     /// Starts one before the app at this address, and waits until it is ready. `log` is its `SIDEGATE_LOG`.
     pub async fn start(app: SocketAddr, bundle: GateBundle, log: &str) -> Result<Self> {
+        Self::start_with(app, bundle, log, &[]).await
+    }
+
+    /// The same, with these arguments besides.
+    pub async fn start_with(
+        app: SocketAddr,
+        bundle: GateBundle,
+        log: &str,
+        arguments: &[&str],
+    ) -> Result<Self> {
         let folder = tempfile::tempdir()?;
         let mount = folder.path().join("bundle");
         let mut projection = Projection::create(&mount)?;
@@ -75,6 +85,7 @@ impl Gated {
         let mut process = Program::of_workspace("sidegate-sidecar")?
             .args(["run", "--gate", &bundle.gate.to_string(), "--listen", &address, "--admin", &admin])
             .args(["--app", &app.to_string()])
+            .args(arguments)
             .arg("--bundle")
             .arg(&mount)
             .env("SIDEGATE_LOG", log)

@@ -9,7 +9,7 @@ use anyhow::{Context, Result};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, BufStream};
 use tokio::net::TcpStream;
 
-pub(crate) use parse::{read_body, read_head};
+pub(crate) use parse::{Head, read_body, read_head};
 
 const TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -83,7 +83,7 @@ impl Request {
         Connection::open(address).await?.send(&request).await
     }
 
-    fn to_bytes(&self, host: &str) -> Vec<u8> {
+    pub(crate) fn to_bytes(&self, host: &str) -> Vec<u8> {
         let has = |name: &str| self.headers.iter().any(|(other, _)| other.eq_ignore_ascii_case(name));
         let mut lines = vec![format!("{} {} HTTP/1.1", self.method, self.target)];
         if !has("host") {
@@ -108,7 +108,12 @@ impl Connection {
             .with_context(|| format!("no connection to {address} within {TIMEOUT:?}"))?
             .with_context(|| format!("cannot connect to {address}"))?;
         stream.set_nodelay(true)?;
-        Ok(Self { stream: BufStream::new(stream), host: address.to_owned() })
+        Ok(Self::on(stream, address))
+    }
+
+    /// One that somebody else made. The host is what a request names that names none.
+    pub fn on(stream: TcpStream, host: &str) -> Self {
+        Self { stream: BufStream::new(stream), host: host.to_owned() }
     }
 
     /// Sends one request and reads its answer. The connection stays open if the other side leaves it so.

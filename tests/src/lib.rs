@@ -8,6 +8,7 @@ pub mod apiserver;
 pub mod app;
 pub mod backends;
 pub mod cluster;
+pub mod endurance;
 pub mod eventually;
 pub mod gate_process;
 pub mod gated;

@@ -125,4 +125,5 @@ fn what_is_accepted_is_watched_by_the_kernel() {
     assert!(socket.keepalive().unwrap());
     assert_eq!(socket.tcp_keepalive_time().unwrap(), ASKED_AFTER);
     assert_eq!(socket.tcp_user_timeout().unwrap(), Some(Limits::default().untaken));
+    assert_eq!(socket.tcp_notsent_lowat().unwrap(), UNSENT);
 }

@@ -29,10 +29,13 @@ pub struct AppAddressError(String);
 impl App {
     /// A new connection.
     pub(crate) async fn connect(&self) -> io::Result<TcpStream> {
-        match &self.place {
-            Place::Address(address) => TcpStream::connect(address).await,
-            Place::Name(host, port) => TcpStream::connect((host.as_str(), *port)).await,
-        }
+        let stream = match &self.place {
+            Place::Address(address) => TcpStream::connect(address).await?,
+            Place::Name(host, port) => TcpStream::connect((host.as_str(), *port)).await?,
+        };
+        #[cfg(target_os = "linux")]
+        socket2::SockRef::from(&stream).set_tcp_notsent_lowat(crate::accept::UNSENT)?;
+        Ok(stream)
     }
 }
 

@@ -18,6 +18,8 @@ pub(super) enum Suite {
     Dataplane,
     /// The gate before other people's servers: smuggling, and attacks that work without it
     Backends,
+    /// The gate as a process under large bodies, slow callers and attacks
+    Endurance,
     /// Fuzz targets, 20 s each; with `--all` 10 minutes each
     Fuzz,
 }
@@ -39,6 +41,7 @@ impl Suite {
             Self::Backends => {
                 "the gate before gunicorn, uvicorn, http.server, Node, Go and frameworks on them"
             }
+            Self::Endurance => "the gate under large bodies, slow callers and attacks, beside good traffic",
             Self::Fuzz => "fuzz targets for what reads untrusted input",
         }
     }
@@ -54,7 +57,7 @@ impl Suite {
 
     /// Whether it starts the programs of this workspace.
     pub(super) fn runs_programs(self) -> bool {
-        matches!(self, Self::Apiserver | Self::Dataplane | Self::Backends)
+        matches!(self, Self::Apiserver | Self::Dataplane | Self::Backends | Self::Endurance)
     }
 
     /// Whether it starts an API server.
@@ -80,6 +83,7 @@ impl fmt::Display for Suite {
             Self::Apiserver => "apiserver",
             Self::Dataplane => "dataplane",
             Self::Backends => "backends",
+            Self::Endurance => "endurance",
             Self::Fuzz => "fuzz",
         })
     }
@@ -91,12 +95,12 @@ mod tests {
 
     #[test]
     fn suites_are_chosen_by_name_and_run_in_their_order() {
-        use Suite::{Apiserver, Backends, Dataplane, Fuzz, Unit};
+        use Suite::{Apiserver, Backends, Dataplane, Endurance, Fuzz, Unit};
         for (only, without, expected) in [
-            (vec![], vec![], vec![Unit, Apiserver, Dataplane, Backends, Fuzz]),
+            (vec![], vec![], vec![Unit, Apiserver, Dataplane, Backends, Endurance, Fuzz]),
             (vec![Dataplane, Unit], vec![], vec![Unit, Dataplane]),
-            (vec![], vec![Apiserver, Backends], vec![Unit, Dataplane, Fuzz]),
-            (vec![], vec![Unit, Apiserver, Dataplane, Backends, Fuzz], vec![]),
+            (vec![], vec![Apiserver, Backends, Endurance], vec![Unit, Dataplane, Fuzz]),
+            (vec![], vec![Unit, Apiserver, Dataplane, Backends, Endurance, Fuzz], vec![]),
         ] {
             assert_eq!(chosen(&only, &without), expected, "{only:?} {without:?}");
         }
