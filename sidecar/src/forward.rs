@@ -107,6 +107,11 @@ pub(crate) async fn forward(
         // theirs, nobody can tell from here.
         head.headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
+    if !body.is_end_stream() && !head.headers.contains_key(header::CONTENT_LENGTH) {
+        // HTTP/2 says no more than this; and the library drops the body of a GET whose length it
+        // is not told.
+        head.headers.insert(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+    }
     let (body, sent) = RequestBody::new(body, pool.limits().body);
     let mut request = Request::from_parts(head, body);
     let mut lease = if alone { pool.connect().await? } else { pool.checkout().await? };
