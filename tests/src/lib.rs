@@ -18,6 +18,7 @@ pub mod naive_proxy;
 pub mod ports;
 pub mod process;
 pub mod raw;
+pub mod raw_http2;
 mod tether;
 
 pub use apiserver::ApiServer;
