@@ -106,6 +106,11 @@ pub(crate) async fn forward(
     if opening.is_some() {
         mark(&mut head.headers);
     } else if has_body || !keep_alive {
+        if has_body && !head.headers.contains_key(header::CONTENT_LENGTH) {
+            // HTTP/2 says no more than this; and the library drops the body of a GET whose length
+            // it is not told.
+            head.headers.insert(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+        }
         // An app that does not read a body would take it for the next request; which apps read
         // theirs, nobody can tell from here.
         head.headers.insert(header::CONNECTION, HeaderValue::from_static("close"));

@@ -1,6 +1,6 @@
 //! What two parsers could read differently is refused before anything is decided about it.
 //!
-//! Checked here: version, framing, method, expectation, target form, `Host` or `:authority`, and
+//! Checked here: version, size (of HTTP/2), framing, method, expectation, target form, `Host` or `:authority`, and
 //! what `Connection` names. What the HTTP library hides from us (a `Content-Length` beside
 //! `Transfer-Encoding`, equal ones twice, a bare line feed) goes on in canonical form only;
 //! the path is [`crate::normalise`]'s, the names and values of other headers are
@@ -19,6 +19,11 @@ use crate::methods::{self, Methods, Verb};
 
 const NOT_A_PATH: &str = "the request target is not a path";
 const OTHER_SCHEME: &str = "the request target is of another scheme than http and https";
+/// What the HTTP library itself keeps in HTTP/1.
+const MAX_HEADERS: usize = 100;
+/// Of all headers of a request by HTTP/2, counted as RFC 9113 §6.5.2 does. (In HTTP/1 it is the
+/// buffer that bounds them.)
+const MAX_LIST: usize = 32 << 10;
 const MALFORMED_HOST: &str = "the Host is not a name or address with an optional port";
 
 /// The method of a request whose head has one reading. `None`: this Gate does not list it, but
@@ -27,6 +32,9 @@ pub(crate) fn refuse(head: &Parts, methods: &Methods) -> Result<Option<Verb>, De
     let doubtful = Denial::DoubtfulRequest;
     if !matches!(head.version, Version::HTTP_10 | Version::HTTP_11 | Version::HTTP_2) {
         return Err(doubtful("only HTTP/1.0, HTTP/1.1 and HTTP/2 are served here"));
+    }
+    if head.version == Version::HTTP_2 && too_large(head) {
+        return Err(Denial::HeadTooLarge);
     }
     framing(&head.headers).map_err(doubtful)?;
     if !methods::could_serve(&head.method) {
@@ -48,6 +56,19 @@ pub(crate) fn content_length(value: &HeaderValue) -> Option<u64> {
     let digits = value.to_str().ok()?;
     let plain = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
     plain.then(|| digits.parse().ok()).flatten()
+}
+
+/// Of HTTP/2 alone: the library has no bound for the number of headers, and answers for itself, with
+/// neither reason nor record, where we leave it to bound their size.
+fn too_large(head: &Parts) -> bool {
+    let fields = head.headers.iter().map(|(name, value)| name.as_str().len() + value.len());
+    let scheme = head.uri.scheme_str().map(str::len);
+    let authority = head.uri.authority().map(|authority| authority.as_str().len());
+    let target = head.uri.path_and_query().map(|target| target.as_str().len());
+    let pseudo = [Some(head.method.as_str().len()), scheme, authority, target];
+    let pseudo = pseudo.into_iter().zip([":method", ":scheme", ":authority", ":path"]);
+    let pseudo = pseudo.filter_map(|(value, name)| Some(name.len() + value?));
+    head.headers.len() > MAX_HEADERS || fields.chain(pseudo).map(|size| size + 32).sum::<usize>() > MAX_LIST
 }
 
 /// RFC 9112 §6: where the next request begins must be beyond doubt.

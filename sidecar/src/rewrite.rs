@@ -94,8 +94,17 @@ pub(crate) fn rewrite(
     }
 }
 
-/// RFC 9113 §8.3.1 and §8.2.3: `:authority` becomes `Host`, the lines of `Cookie` one.
+/// RFC 9113 §8.3.1 and §8.2.3: `:authority` becomes `Host`, the lines of `Cookie` one. Blanks around a
+/// value go: in HTTP/1 they are none of it, but not every app takes them off.
 fn from_http2(uri: &Uri, headers: &mut HeaderMap) {
+    for value in headers.values_mut() {
+        let trimmed = value.as_bytes().trim_ascii();
+        if trimmed.len() < value.len()
+            && let Ok(trimmed) = HeaderValue::from_bytes(trimmed)
+        {
+            *value = trimmed;
+        }
+    }
     if let Some(host) = uri.authority().and_then(|name| HeaderValue::from_str(name.as_str()).ok()) {
         headers.insert(header::HOST, host);
     }

@@ -20,6 +20,7 @@ pub mod naive_proxy;
 pub mod ports;
 pub mod process;
 pub mod raw;
+pub mod raw_http2;
 #[cfg(feature = "dataplane")]
 pub mod streams;
 mod tether;

@@ -204,3 +204,21 @@ fn connection_may_not_take_away_what_frames_or_routes() {
         "Connection names a header that must be kept"
     );
 }
+
+#[test]
+fn by_http2_there_are_so_many_headers_and_so_large() {
+    let by_http2 = |path: &str, headers: &[(&str, &str)]| {
+        let mut head = head("GET", &format!("http://api{path}"), headers);
+        head.headers.remove(header::HOST);
+        head.version = Version::HTTP_2;
+        word(&head)
+    };
+    assert_eq!(by_http2("/", &[("x-a", "b"); 100]), "fine");
+    assert_eq!(by_http2("/", &[("x-a", "b"); 101]), "head_too_large");
+    // Four of the names of pseudo-headers, their values, a name; and 32 for each.
+    let rest = ":method:scheme:authority:path".len() + "GEThttpapi/".len() + "x-a".len() + 5 * 32;
+    let value = "b".repeat((32 << 10) - rest);
+    assert_eq!(by_http2("/", &[("x-a", &value)]), "fine");
+    assert_eq!(by_http2("/c", &[("x-a", &value)]), "head_too_large");
+    assert_eq!(by_http2("/", &[("x-ab", &value)]), "head_too_large");
+}

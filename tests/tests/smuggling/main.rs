@@ -1,6 +1,7 @@
 //! What parsers disagree about, sent byte by byte through the gate to other people's servers: each sees one
 //! request, the canonical one, or nothing; and the next caller gets the answer to its own.
 
+mod http2;
 mod table;
 
 use std::time::Duration;
