@@ -43,6 +43,8 @@ struct Series {
 pub(crate) struct Counters {
     pub(crate) connections_opened: Count,
     pub(crate) connections_closed: Count,
+    pub(crate) rested: Count,
+    pub(crate) resumed: Count,
     pub(crate) allowed: Count,
     pub(crate) app_connections: Count,
     pub(crate) app_unreachable: Count,
@@ -175,6 +177,10 @@ impl Collector for Metrics {
         gauge("sidegate_connections", "Connections that are open", &|gate| {
             let closed = gate.sum(|worker| &worker.connections_closed);
             Some(gate.sum(|worker| &worker.connections_opened).saturating_sub(closed))
+        })?;
+        gauge("sidegate_connections_resting", "Those of them that gave their buffers back", &|gate| {
+            let resumed = gate.sum(|worker| &worker.resumed);
+            Some(gate.sum(|worker| &worker.rested).saturating_sub(resumed))
         })?;
         gauge("sidegate_bundle_revision", "The revision in force", &|gate| {
             gate.index.current().map(|index| index.revision().0)

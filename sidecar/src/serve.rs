@@ -32,6 +32,9 @@ pub struct Limits {
     pub head: Duration,
     /// How long a connection may wait for its next request.
     pub idle: Duration,
+    /// How long it is idle, and up to once more that, before it gives back what it does not need
+    /// while it waits.
+    pub rest: Duration,
     /// How long an app may still think when its caller has closed its half: it may be waiting, or
     /// gone.
     pub half_closed: Duration,
@@ -64,6 +67,7 @@ impl Default for Limits {
         Self {
             head: Duration::from_secs(10),
             idle: Duration::from_secs(75),
+            rest: Duration::from_secs(1),
             half_closed: Duration::from_secs(5),
             buffer: 64 << 10,
             buffers: 24 << 20,
@@ -98,9 +102,27 @@ pub(crate) async fn connection(gate: Rc<Worker>, accepted: Accepted) {
         }
     });
     match spoken.await {
-        Ok(Spoken::Http1) => {
-            http1::serve(&gate, peer, line, &patience, &mut timer, &mut draining).await;
-        }
+        Ok(Spoken::Http1) => loop {
+            // What this needs room for is given back while it rests.
+            let serving = Box::pin(http1::serve(&gate, peer, line, &patience, &mut timer, &mut draining));
+            let Some(rested) = serving.await else { break };
+            line = rested;
+            let wanted = poll_fn(|cx| {
+                if draining.begins(cx) {
+                    return Poll::Ready(false);
+                }
+                match line.poll_readable(cx) {
+                    Poll::Pending => timer.poll(cx).map(|()| false),
+                    Poll::Ready(()) => Poll::Ready(true),
+                }
+            });
+            gate.counters.rested.add();
+            let wanted = wanted.await;
+            gate.counters.resumed.add();
+            if !wanted {
+                break;
+            }
+        },
         Ok(Spoken::Http2) => {
             patience.many_at_once();
             // Each connection would have the room for it, and few are of this kind.

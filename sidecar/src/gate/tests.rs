@@ -9,6 +9,7 @@ mod connections;
 mod http2;
 mod lasting;
 mod limits;
+mod resting;
 mod says;
 mod unread;
 mod ways;
@@ -47,7 +48,9 @@ struct Told {
 impl Setup {
     /// With the quickstart's bundle in force.
     fn new(app: SocketAddr) -> Self {
-        let setup = Self::without_bundle(app, Limits::default());
+        // Every test is one of connections that rest as soon as they can.
+        let limits = Limits { rest: Duration::from_millis(5), ..Limits::default() };
+        let setup = Self::without_bundle(app, limits);
         setup.put_in_force(1);
         setup
     }

@@ -10,8 +10,12 @@ use std::{
     task::Poll,
 };
 
-use http::header;
-use hyper::{server::conn::http1, service::service_fn};
+use http::{Request, header};
+use hyper::{
+    body::{Body as _, Incoming},
+    server::conn::http1,
+    service::service_fn,
+};
 use hyper_util::rt::TokioIo;
 use sidegate_bundle::denial::Denial;
 
@@ -19,7 +23,7 @@ use super::{
     drain,
     line::Line,
     outgoing::Outgoing,
-    patience::{Patience, Timer},
+    patience::{Fired, Patience, Timer},
     unread,
 };
 use crate::{
@@ -35,9 +39,12 @@ enum End {
     Failed(hyper::Error),
     /// Nobody is waited for any longer.
     Late,
+    /// It does not end, but nobody asks for anything at the moment.
+    Rest,
 }
 
-/// Serves it to its end.
+/// Serves it to its end, or until it rests: then the line comes back, and this is to be called
+/// again with it when something is to be read. In between it needs no room but the line's.
 pub(super) async fn serve(
     gate: &Rc<Worker>,
     peer: SocketAddr,
@@ -45,14 +52,16 @@ pub(super) async fn serve(
     patience: &Rc<Patience>,
     timer: &mut Timer,
     draining: &mut drain::Watch,
-) {
+) -> Option<Line> {
+    timer.may_rest();
     let (handler, asked) = (Rc::clone(gate), Rc::clone(patience));
     let caller = Rc::new(Peer::from(peer.ip()));
     let opened = Rc::<RefCell<Option<(Tunnel, Option<Watch>)>>>::default();
     let opening = Rc::clone(&opened);
     let announced = Rc::<Cell<bool>>::default();
     let announcing = Rc::clone(&announced);
-    let service = service_fn(move |request| {
+    let service = service_fn(move |request: Request<Incoming>| {
+        asked.has_body(!request.body().is_end_stream());
         let busy = asked.busy();
         // hyper keeps room for it in every connection, also in those that wait.
         let answer = Box::pin(request::handle(Rc::clone(&handler), Rc::clone(&caller), request));
@@ -87,30 +96,45 @@ pub(super) async fn serve(
         if let Poll::Ready(ended) = Pin::new(&mut connection).poll(cx) {
             return Poll::Ready(ended.map_or_else(End::Failed, |()| End::Over));
         }
-        timer.poll(cx).map(|()| End::Late)
+        timer.poll_or_rest(cx).map(|fired| match fired {
+            Fired::Late => End::Late,
+            Fired::Rest => End::Rest,
+        })
     })
     .await;
     let parts = connection.into_parts();
-    let line = parts.io.into_inner();
+    let mut line = parts.io.into_inner();
     if let (End::Over, Some((tunnel, watch))) = (&end, opened.take()) {
         // When the Gate stops it has as long as any request: to its deadline.
         let over = poll_fn(|cx| watch.as_ref().map_or(Poll::Pending, |watch| watch.poll_over(cx)));
         // These two are rare, and the room for them would be in every connection.
-        return Box::pin(tunnel.carry(line.into_stream(), parts.read_buf, over)).await;
+        Box::pin(tunnel.carry(line.into_stream(), parts.read_buf, over)).await;
+        return None;
     }
     let denial = match end {
         End::Failed(error) if error.is_parse() => {
             tracing::debug!(%error, "a head was not read");
             // Else an answer is on its way already, and another behind it would be nobody's.
-            let Some(status) = line.kept_back() else { return };
+            let status = line.kept_back()?;
             unread::denial(status, &parts.read_buf)
         }
         End::Late if patience.is_in_a_head() => Denial::HeadTimeout,
-        End::Failed(error) => return tracing::debug!(%error, "a caller's connection ended"),
+        End::Failed(error) => {
+            tracing::debug!(%error, "a caller's connection ended");
+            return None;
+        }
         // Our answer said that it ends, and the caller may be in the middle of its request.
-        End::Over if announced.get() => return Box::pin(unread::linger(line.into_stream())).await,
+        End::Over if announced.get() => {
+            Box::pin(unread::linger(line.into_stream())).await;
+            return None;
+        }
         // Dropping the connection closes it, and the app's.
-        End::Over | End::Late => return,
+        End::Over | End::Late => return None,
+        End::Rest => {
+            line.put_back(parts.read_buf);
+            return Some(line);
+        }
     };
     Box::pin(unread::answer(gate, peer.ip(), &denial, line.into_stream())).await;
+    None
 }

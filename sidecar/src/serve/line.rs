@@ -10,6 +10,7 @@ use std::{
     task::{Context, Poll, ready},
 };
 
+use bytes::Bytes;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::TcpStream,
@@ -31,6 +32,8 @@ pub(super) struct Line {
     read: usize,
     /// How much of that was handed on.
     given: usize,
+    /// What was read before it rested, and is to be read again.
+    again: Bytes,
     /// The status of an answer that was kept back.
     kept_back: Option<u16>,
 }
@@ -52,7 +55,15 @@ pub(super) enum Spoken {
 
 impl Line {
     pub(super) fn new(stream: TcpStream, patience: Rc<Patience>) -> Self {
-        Self { stream, patience, begin: [0; PREFACE.len()], read: 0, given: 0, kept_back: None }
+        Self {
+            stream,
+            patience,
+            begin: [0; PREFACE.len()],
+            read: 0,
+            given: 0,
+            again: Bytes::new(),
+            kept_back: None,
+        }
     }
 
     /// Reads no more than it takes to know.
@@ -72,6 +83,16 @@ impl Line {
                 }
             }
         }
+    }
+
+    /// What the HTTP library had read, and nobody has looked at.
+    pub(super) fn put_back(&mut self, unread: Bytes) {
+        self.again = unread;
+    }
+
+    /// Ready when there is something to read, and be it the end.
+    pub(super) fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.again.is_empty() { self.stream.poll_read_ready(cx).map(|_| ()) } else { Poll::Ready(()) }
     }
 
     /// The status that the HTTP library would have answered with, if it did so by itself.
@@ -104,6 +125,11 @@ impl AsyncRead for Line {
             let count = buf.remaining().min(self.read - self.given);
             buf.put_slice(&self.begin[self.given..][..count]);
             self.given += count;
+            return Poll::Ready(Ok(()));
+        }
+        if !self.again.is_empty() {
+            let count = buf.remaining().min(self.again.len());
+            buf.put_slice(&self.again.split_to(count));
             return Poll::Ready(Ok(()));
         }
         if !self.patience.may_read(cx.waker()) {

@@ -11,6 +11,7 @@ use std::{
     pin::Pin,
     rc::Rc,
     task::{Context, Poll, Waker, ready},
+    time::Duration,
 };
 
 use tokio::time::{Instant, Sleep, sleep_until};
@@ -26,6 +27,8 @@ pub(super) struct Patience {
     phase: Cell<Phase>,
     /// How many requests are there. Of HTTP/2 there can be more than one.
     requests: Cell<usize>,
+    /// Did the last request have a body? If all of it was read, only the HTTP library knows.
+    had_body: Cell<bool>,
     /// Do bytes that come say nothing of whether a head has begun?
     many_at_once: Cell<bool>,
     /// When the caller's bytes had ended, or when it took something of the answer after that.
@@ -52,6 +55,15 @@ enum Phase {
 #[derive(Debug)]
 pub(super) struct Busy(Rc<Patience>);
 
+/// What a timer says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fired {
+    /// Nobody is waited for any longer.
+    Late,
+    /// Nothing was asked for a while, and nothing is owed: what it takes to speak can be given back.
+    Rest,
+}
+
 /// Fires when patience ends, or a little later if nobody lost it.
 #[derive(Debug)]
 pub(super) struct Timer {
@@ -68,6 +80,7 @@ impl Patience {
         let (ended, waiting, answering) = (Cell::default(), Cell::default(), Cell::default());
         Rc::new(Self {
             requests: Cell::default(),
+            had_body: Cell::default(),
             many_at_once: Cell::default(),
             limits,
             loan,
@@ -82,6 +95,11 @@ impl Patience {
     /// It speaks HTTP/2: requests come beside each other, and bytes that belong to none.
     pub(super) fn many_at_once(&self) {
         self.many_at_once.set(true);
+    }
+
+    /// The request that is there next has a body, or has none.
+    pub(super) fn has_body(&self, has_body: bool) {
+        self.had_body.set(has_body);
     }
 
     /// A request is there.
@@ -157,6 +175,12 @@ impl Patience {
         self.untold.replace(Some(waker.clone()));
     }
 
+    /// Is it between two requests, and has been for a while?
+    fn rests(&self) -> bool {
+        let idle = matches!(self.phase.get(), Phase::Idle(since) if since.elapsed() >= self.limits.rest);
+        idle && !self.answering.get() && !self.had_body.get() && !self.many_at_once.get()
+    }
+
     /// When it ends; `None`: not as things are.
     fn deadline(&self) -> Option<Instant> {
         match self.phase.get() {
@@ -191,8 +215,31 @@ impl Timer {
         Self { sleep: Box::pin(sleep_until(first)), patience }
     }
 
+    /// From now on it is looked whether it could rest.
+    pub(super) fn may_rest(&mut self) {
+        let first = Instant::now() + self.patience.limits.rest;
+        if first < self.sleep.deadline() {
+            self.sleep.as_mut().reset(first);
+        }
+    }
+
     /// Ready when patience has ended. To be asked after whatever may have changed the phase.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.poll_within(cx, self.patience.limits.idle, |_| false).map(|_| ())
+    }
+
+    /// The same, and ready too when it could rest: after [`Timer::may_rest`].
+    pub(super) fn poll_or_rest(&mut self, cx: &mut Context<'_>) -> Poll<Fired> {
+        self.poll_within(cx, self.patience.limits.rest, Patience::rests)
+    }
+
+    /// Looks at least so often.
+    fn poll_within(
+        &mut self,
+        cx: &mut Context<'_>,
+        longest: Duration,
+        rests: impl Fn(&Patience) -> bool,
+    ) -> Poll<Fired> {
         if let Some(deadline) = self.patience.deadline()
             && deadline < self.sleep.deadline()
         {
@@ -201,11 +248,13 @@ impl Timer {
         loop {
             ready!(self.sleep.as_mut().poll(cx));
             let now = Instant::now();
-            match self.patience.deadline() {
-                Some(deadline) if deadline <= now => return Poll::Ready(()),
-                Some(deadline) => self.sleep.as_mut().reset(deadline),
-                None => self.sleep.as_mut().reset(now + self.patience.limits.idle),
-            }
+            let next = match self.patience.deadline() {
+                Some(deadline) if deadline <= now => return Poll::Ready(Fired::Late),
+                _ if rests(&self.patience) => return Poll::Ready(Fired::Rest),
+                Some(deadline) => deadline.min(now + longest),
+                None => now + longest,
+            };
+            self.sleep.as_mut().reset(next);
         }
     }
 }
