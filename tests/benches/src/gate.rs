@@ -1,5 +1,6 @@
 //! `cargo xtask bench gate`: throughput, processor time, added delay and memory, beside peers.
 
+use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
 use std::process::Command;
@@ -11,6 +12,9 @@ use crate::keys::Keys;
 use crate::peers::{self, Peer, Place};
 use crate::process::Running;
 use crate::{Args, open_loop};
+
+/// How long connections are idle before what they hold is measured.
+const SETTLED: Duration = Duration::from_secs(3);
 
 /// What one round measured of one peer.
 #[derive(Clone, Copy, Debug, Default)]
@@ -24,7 +28,7 @@ struct Measured {
     start: Duration,
     idle: u64,
     loaded: u64,
-    /// Resident bytes for each of 1,000 idle connections.
+    /// Resident bytes for each of 1,000 connections that made a request and are idle since.
     connection: u64,
 }
 
@@ -85,12 +89,22 @@ fn measure(peer: &mut Peer, args: &Args, script: &Path, keys: &[String]) -> Resu
         (delays.quantile(0.5), delays.quantile(0.9), delays.quantile(0.99));
     if let Some(running) = &running {
         let before = running.used().resident;
-        let idle: Vec<TcpStream> =
-            (0..1000).map(|_| TcpStream::connect(&peer.address)).collect::<Result<_, _>>()?;
-        std::thread::sleep(Duration::from_millis(500));
+        let key = keys.first().context("no key")?;
+        let idle: Vec<TcpStream> = (0..1000).map(|_| asked(&peer.address, key)).collect::<Result<_, _>>()?;
+        std::thread::sleep(SETTLED);
         measured.connection = running.used().resident.saturating_sub(before) / idle.len() as u64;
     }
     Ok(measured)
+}
+
+/// A connection that has its answer.
+fn asked(address: &str, key: &str) -> Result<TcpStream> {
+    let mut stream = TcpStream::connect(address)?;
+    write!(stream, "GET /api/v1/apps HTTP/1.1\r\nHost: app\r\nX-API-Key: {key}\r\n\r\n")?;
+    let mut answer = [0; 4096];
+    let length = stream.read(&mut answer)?;
+    ensure!(answer.starts_with(b"HTTP/1.1 200 "), "{}", String::from_utf8_lossy(&answer[..length]));
+    Ok(stream)
 }
 
 /// Requests and seconds of a closed loop; every answer must be a good one.

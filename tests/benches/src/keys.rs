@@ -50,6 +50,25 @@ impl Keys {
         })
     }
 
+    /// Traefik has no keys: a route for each, which matches the key's value.
+    pub(crate) fn traefik(&self, app: &str) -> String {
+        let routers = self.lines(|text, key, subject| {
+            writeln!(
+                text,
+                "    \"{subject}\": {{service: app, middlewares: [\"{subject}\"], rule: \"Header(`X-API-Key`, `{key}`)\"}}"
+            )
+        });
+        let middlewares = self.lines(|text, _, subject| {
+            writeln!(
+                text,
+                "    \"{subject}\": {{headers: {{customRequestHeaders: {{X-API-Key: \"\", X-Sidegate-Subject: \"{subject}\"}}}}}}"
+            )
+        });
+        format!(
+            "http:\n  services:\n    app: {{loadBalancer: {{servers: [{{url: \"http://{app}\"}}]}}}}\n  routers:\n{routers}  middlewares:\n{middlewares}"
+        )
+    }
+
     /// A script for wrk that goes through all keys.
     pub(crate) fn wrk(&self) -> String {
         let keys = self.lines(|text, key, _| writeln!(text, "\"{key}\","));

@@ -35,6 +35,7 @@ pub(crate) fn all(place: &Place<'_>, keys: &Keys) -> Result<(Vec<Peer>, Vec<&'st
         ("nginx", "nginx", nginx),
         ("caddy", "caddy", caddy),
         ("envoy", "envoy", envoy),
+        ("traefik", "traefik", traefik),
     ] {
         match find(program) {
             Some(program) => peers.push(make(place, keys, &program)?),
@@ -59,6 +60,8 @@ fn gate(place: &Place<'_>, keys: &Keys) -> Result<Peer> {
     let mut command = Command::new(place.sidecar);
     command.args(["run", "--gate", "dify/api", "--listen", &address, "--app", place.app]);
     command
+        // All load comes from one address.
+        .args(["--max-connections-per-source", "4096"])
         .args(["--admin", &free_address()?, "--threads", &place.threads.to_string(), "--bundle"])
         .arg(bundle);
     Ok(Peer { name: "gate", address, command: Some(command) })
@@ -119,6 +122,20 @@ fn envoy(place: &Place<'_>, keys: &Keys, program: &Path) -> Result<Peer> {
     ]);
     command.arg(config);
     Ok(Peer { name: "envoy", address, command: Some(command) })
+}
+
+fn traefik(place: &Place<'_>, keys: &Keys, program: &Path) -> Result<Peer> {
+    let address = free_address()?;
+    let routes = place.file("traefik-routes.yaml", &keys.traefik(place.app))?;
+    let config = place.write(
+        "traefik.yaml",
+        include_str!("../peers/traefik.yaml"),
+        &address,
+        &[("@ROUTES@", path(&routes)?)],
+    )?;
+    let mut command = Command::new(program);
+    command.env("GOMAXPROCS", place.threads.to_string()).arg("--configFile").arg(config);
+    Ok(Peer { name: "traefik", address, command: Some(command) })
 }
 
 // === impl Place ===
