@@ -96,7 +96,7 @@ pub(crate) async fn forward(
     let Way { opening, keep_alive, http2 } = way;
     if http2 {
         let (body, sent) = RequestBody::new(body, pool.limits().body);
-        let answer = pool.send_http2(head, body, &sent).await?;
+        let answer = pool.send_http2(head, body, &sent, keep_alive).await?;
         return Ok(Forwarded::Answer(answer.map(|body| AppBody::new(body, None))));
     }
     let alone = !body.is_end_stream() || !keep_alive || opening.is_some();
