@@ -52,10 +52,10 @@ pub(crate) struct UpArgs {
     #[arg(required = true, value_name = "PATH")]
     pub(crate) paths: Vec<PathBuf>,
     /// Where the first Gate listens; the next ones take the ports that follow. Port 0: any that are free
-    #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:8080")]
+    #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:8080", value_parser = address)]
     pub(crate) listen: SocketAddr,
     /// Where metrics and readiness are served. Port 0: any that is free
-    #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:15821")]
+    #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:15821", value_parser = address)]
     pub(crate) admin: SocketAddr,
     /// Your app behind a Gate; without it, an app that answers with what it received
     #[arg(long = "app", value_name = "[NS/]GATE=URL", value_parser = GateApp::parse)]
@@ -181,6 +181,15 @@ pub(crate) enum Colour {
     Never,
 }
 
+/// An address, and if it is none, one that may have been meant.
+fn address(text: &str) -> Result<SocketAddr, String> {
+    text.parse().map_err(|_| {
+        let port = text.trim_start_matches(':').parse::<u16>();
+        let meant = port.map_or_else(|_| "127.0.0.1:8080".to_owned(), |port| format!("127.0.0.1:{port}"));
+        format!("write an IP address and a port, such as {meant}")
+    })
+}
+
 // === impl GateApp ===
 
 impl GateApp {
@@ -222,6 +231,17 @@ mod tests {
     #[test]
     fn the_command_line_is_well_formed() {
         Args::command().debug_assert();
+    }
+
+    #[test]
+    fn what_is_no_address_is_answered_with_one() {
+        for (text, meant) in
+            [("8080", "127.0.0.1:8080"), (":9000", "127.0.0.1:9000"), ("localhost:1", "127.0.0.1:8080")]
+        {
+            let line = ["sidegate", "up", "a.yaml", "--listen", text];
+            let error = Args::try_parse_from(line).unwrap_err().to_string();
+            assert!(error.contains(&format!("such as {meant}\n")), "{error}");
+        }
     }
 
     #[test]

@@ -23,6 +23,10 @@ use crate::{
 /// A key has 72 characters; what is longer by far is not one.
 const LONGEST_INPUT: u64 = 4096;
 
+/// Said with every ApiKey that has only a hash.
+const NOT_YET: &str = "spec.credential.type: Hash is not supported by the operator of this version: until one supports \
+     it, the ApiKey stays Accepted=False/NotSupportedYet";
+
 /// Runs one of the two.
 pub(crate) fn run(command: KeyCommand) -> Result<(), Failure> {
     let (mut out, mut err) = (io::stdout().lock(), io::stderr().lock());
@@ -68,7 +72,8 @@ fn mint(args: &MintArgs, key: &ApiKey, out: &mut impl Write, err: &mut impl Writ
         }
     };
     write_new(file, key)?;
-    Ok(out.write_all(text.as_bytes())?)
+    out.write_all(text.as_bytes())?;
+    Ok(writeln!(err, "note: {NOT_YET}")?)
 }
 
 /// The whole ApiKey, with only the hash.

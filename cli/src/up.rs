@@ -168,7 +168,7 @@ async fn follow(session: &mut Session, reload: &mut reload::Files, voice: &Voice
 fn check_gates(args: &UpArgs, manifest: &Manifest) -> Result<(), Failure> {
     let gates: Vec<_> = manifest.objects.iter().filter(|object| object.kind == Kind::Gate).collect();
     if gates.is_empty() {
-        return Err(Failure::usage(format!("there is no Gate in {}", typed(&args.paths)))
+        return Err(Failure::usage(format!("there is no Gate in {}", said(&args.paths)))
             .help("the smallest one: https://sidegate.dev/docs/gates"));
     }
     for app in &args.apps {
@@ -239,4 +239,13 @@ fn command(paths: &[PathBuf]) -> String {
 /// The paths as they were typed.
 fn typed(paths: &[PathBuf]) -> String {
     paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(" ")
+}
+
+/// The paths, as one says them.
+fn said(paths: &[PathBuf]) -> String {
+    let said = |path: &PathBuf| match path.to_str() {
+        Some("-") => "standard input".to_owned(),
+        _ => path.display().to_string(),
+    };
+    paths.iter().map(said).collect::<Vec<_>>().join(", ")
 }

@@ -116,7 +116,11 @@ fn wrong_usage_is_2_and_what_is_not_there_is_named() {
 fn files_without_a_gate_are_nothing_to_run() {
     let output = sidegate(&["up", "-"], "apiVersion: v1\nkind: Namespace\nmetadata: {name: a}\n");
     assert_eq!(output.status.code(), Some(2));
-    assert!(text(&output.stderr).starts_with("error: there is no Gate in -\n"), "{}", text(&output.stderr));
+    assert!(
+        text(&output.stderr).starts_with("error: there is no Gate in standard input\n"),
+        "{}",
+        text(&output.stderr)
+    );
 }
 
 #[test]

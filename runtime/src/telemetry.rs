@@ -1,4 +1,7 @@
 //! Logs, on standard error. Audit lines are no logs: they go to standard output by themselves.
+//!
+//! Other people's crates never say more than they would at `info`, whatever is asked for: what they say for
+//! their own developers quotes what was received, secrets and all.
 
 use std::{
     env, fmt,
@@ -8,13 +11,23 @@ use std::{
 };
 
 use thiserror::Error;
-use tracing_subscriber::{EnvFilter, filter::ParseError, fmt as subscriber};
+use tracing::{Level, Metadata};
+use tracing_subscriber::{
+    EnvFilter,
+    filter::{ParseError, filter_fn},
+    fmt as subscriber,
+    layer::SubscriberExt as _,
+    util::SubscriberInitExt as _,
+};
 
-/// The variable that says what is logged, as in `sidegate_sidecar=debug,info`.
+/// The variable that says what is logged, as in `sidegate_sidecar=debug,info`; of other people's crates at
+/// most `info`.
 pub const FILTER: &str = "SIDEGATE_LOG";
 
 /// Of what a library warns here, callers have the number of: they could fill the log.
 const QUIET: &str = "h2=error";
+/// How the targets of our own crates begin.
+const OURS: &str = "sidegate";
 
 /// How a log line looks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -49,11 +62,25 @@ pub fn init(format: LogFormat, default: &str) -> Result<(), TelemetryError> {
     let filter = EnvFilter::builder().parse(&directives).map_err(TelemetryError::Filter)?;
     let colour = io::stderr().is_terminal() && env::var_os("NO_COLOR").is_none();
     let lines = subscriber().with_env_filter(filter).with_writer(io::stderr);
+    let discreet = filter_fn(is_discreet);
     match format {
-        LogFormat::Json => lines.json().flatten_event(true).with_ansi(false).try_init(),
-        LogFormat::Pretty => lines.with_target(false).with_ansi(colour).try_init(),
+        LogFormat::Json => {
+            lines.json().flatten_event(true).with_ansi(false).finish().with(discreet).try_init()
+        }
+        LogFormat::Pretty => lines.with_target(false).with_ansi(colour).finish().with(discreet).try_init(),
     }
     .map_err(|_| TelemetryError::Twice)
+}
+
+/// May it be logged, if it is asked for?
+fn is_discreet(metadata: &Metadata<'_>) -> bool {
+    let (level, name) = (*metadata.level(), metadata.target().split("::").next().unwrap_or_default());
+    match name {
+        name if name.starts_with(OURS) => true,
+        // Even its warnings quote callers, and any caller can have as many of them as it likes.
+        "h2" => level <= Level::ERROR,
+        _ => level <= Level::INFO,
+    }
 }
 
 /// From now on a panic is logged by its place alone: what it carries could have a secret in it.
@@ -90,6 +117,46 @@ impl fmt::Display for LogFormat {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// What a test process that is started for it writes with [`speak`].
+    const SPEAKER: &str = "telemetry::tests::speaks_when_it_is_started_for_that";
+    const SPEAKS: &str = "SIDEGATE_TEST_SPEAKS";
+
+    /// Logging and the panic hook are a process's own, so this is a process of its own.
+    #[test]
+    fn speaks_when_it_is_started_for_that() {
+        let Ok(format) = env::var(SPEAKS) else { return };
+        init(format.parse().unwrap(), "info").unwrap();
+        quiet_panics();
+        for secret in ["quoted at trace", "quoted at debug"] {
+            tracing::event!(target: "h2::server", Level::TRACE, secret);
+            tracing::debug!(target: "kube_client", secret);
+            tracing::debug_span!(target: "h2::server", "span", secret).in_scope(|| tracing::info!("inside"));
+        }
+        tracing::warn!(target: "h2::proto", "quoted in a warning");
+        tracing::info!(target: "kube_client", "theirs");
+        tracing::trace!("ours");
+        let key = String::from("a secret in a panic");
+        std::thread::spawn(move || panic!("{key}")).join().unwrap_err();
+    }
+
+    #[test]
+    fn what_others_quote_and_what_a_panic_carries_is_never_logged() {
+        for format in [LogFormat::Json, LogFormat::Pretty] {
+            let output = std::process::Command::new(env::current_exe().unwrap())
+                .args(["--exact", SPEAKER, "--nocapture"])
+                .env(SPEAKS, format.to_string())
+                .env(FILTER, "trace,h2=trace,kube_client=trace")
+                .env("RUST_LOG", "trace")
+                .output()
+                .unwrap();
+            let log = String::from_utf8(output.stderr).unwrap();
+            for said in ["inside", "theirs", "ours", "panic", "telemetry.rs:"] {
+                assert!(log.contains(said), "{format}: {said} is missing: {log}");
+            }
+            assert!(!log.contains("quoted") && !log.contains("a secret"), "{format}: {log}");
+        }
+    }
 
     #[test]
     fn formats_have_names() {

@@ -100,7 +100,7 @@ pub(crate) async fn forward(
     let has_body = !body.is_end_stream();
     let (body, sent) = RequestBody::new(body, pool.limits().body);
     if http2 {
-        let answer = pool.send_http2(head, body, &sent).await?;
+        let answer = pool.send_http2(head, body, &sent, keep_alive).await?;
         return Ok(Forwarded::Answer(answer.map(|body| AppBody::new(body, Source::Shared))));
     }
     if opening.is_some() {

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use sidegate_bundle::gate::{Access, GateName, Key, Rule, Standing};
 use sidegate_bundle::{ApiKey, GateBundle, Revision, ScopeSet, document};
 use sidegate_tests::gate_process::GateProcess;
+use sidegate_tests::gated::with_the_id_of;
 use sidegate_tests::http::{Connection, Request, Response, exchange};
 use sidegate_tests::kubelet::Projection;
 use sidegate_tests::process::Program;
@@ -248,22 +249,6 @@ async fn a_malformed_an_unknown_and_a_wrong_key_get_the_same_bytes() -> Result<(
     }
     ensure!(setup.gate.app.received().is_empty(), "something reached the app");
     Ok(())
-}
-
-/// A well-formed key with one key's id and another's secret.
-fn with_the_id_of(id: &ApiKey, secret: &ApiKey) -> String {
-    let body = format!("sk-sg_{}_{}", id.id(), &secret.expose()[23..66]);
-    let digits = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
-    // CRC-32 (IEEE), bit by bit: the test must not ask the code under test.
-    let crc = !body.bytes().fold(!0u32, |crc, byte| {
-        (0..8).fold(
-            crc ^ u32::from(byte),
-            |crc, _| if crc & 1 == 1 { crc >> 1 ^ 0xedb8_8320 } else { crc >> 1 },
-        )
-    });
-    let tail: String =
-        (0..6).rev().map(|place| char::from(digits[(crc / 62u32.pow(place) % 62) as usize])).collect();
-    format!("{body}{tail}")
 }
 
 #[tokio::test]

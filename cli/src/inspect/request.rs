@@ -63,6 +63,11 @@ fn key_id(text: &str) -> Result<KeyId, Failure> {
 fn head(args: &RequestArgs, bundle: &GateBundle, input: &mut impl Read) -> Result<Parts, Failure> {
     let method = Method::from_bytes(args.method.as_bytes())
         .map_err(|_| Failure::usage(format!("`{}` is not a method", args.method.escape_debug())))?;
+    let absolute = args.path.starts_with("http://") || args.path.starts_with("https://");
+    if !(args.path.starts_with('/') || absolute || args.path == "*") {
+        return Err(Failure::usage(format!("`{}` is not a path", args.path.escape_debug()))
+            .help(format!("begin it with a slash: '/{}'", args.path.escape_debug())));
+    }
     let uri: Uri = args.path.parse().map_err(|_| {
         Failure::usage(format!("`{}` is not a request target", args.path.escape_debug()))
             .help("percent-encode what is not printable ASCII, and double quotes, < and >")

@@ -193,7 +193,8 @@ impl Account<'_> {
                 let scopes = ScopeSet::parse(wanted.map(Scope::as_str)).ok()?;
                 let scopes: Vec<_> = scopes.iter().map(|scope| scope.as_str().to_owned()).collect();
                 let scopes = scopes.join(", ");
-                Some(format!("{} may ask for it: spec.grants[].scopes: [{scopes}]", who(key)))
+                let gate = &self.bundle.gate;
+                Some(format!("{} may ask for it in its grant for Gate {gate}: scopes: [{scopes}]", who(key)))
             }
             Denial::MissingCredentials => Some("With a key: --key - < FILE, or --key-id ID".to_owned()),
             Denial::MethodNotAllowed => Some(

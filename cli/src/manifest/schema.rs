@@ -196,15 +196,14 @@ impl Walk<'_> {
             }
         }
         self.bounds(node, text.chars().count(), ("minLength", "maxLength"), "characters", schema, path);
-        if let Some(pattern) = schema["pattern"].as_str()
+        if schema["format"] == "date-time" && text.parse::<jiff::Timestamp>().is_err() {
+            let what = format!("`{text}` is not a time, and {path} has to be one");
+            self.problem(node, what, Some("write it like 2027-01-01T00:00:00Z".to_owned()));
+        } else if let Some(pattern) = schema["pattern"].as_str()
             && !self.schemas.matches(pattern, text)
         {
             let what = format!("`{text}` is not a value of {path}");
             self.problem(node, what, Some(format!("it has to match {pattern}")));
-        }
-        if schema["format"] == "date-time" && text.parse::<jiff::Timestamp>().is_err() {
-            let what = format!("`{text}` is not a time, and {path} has to be one");
-            self.problem(node, what, Some("write it like 2027-01-01T00:00:00Z".to_owned()));
         }
     }
 

@@ -37,6 +37,9 @@ pub(crate) enum ReadError {
     NotText(PathBuf),
 }
 
+/// What standard input is called where something is wrong in it.
+const STDIN: &str = "stdin";
+
 // === impl Source ===
 
 impl Source {
@@ -60,7 +63,7 @@ impl Source {
         let mut stdin = stdin;
         for path in paths {
             if is_stdin(path) {
-                files.extend(stdin.take().map(|source| (PathBuf::from("-"), source.text.clone())));
+                files.extend(stdin.take().map(|source| (PathBuf::from(STDIN), source.text.clone())));
             } else if path.is_dir() {
                 for file in folder(path)? {
                     let text = file_text(&file)?;
@@ -82,7 +85,7 @@ impl Source {
         let mut bytes = Vec::new();
         let read = input.take(MAX_BYTES + 1).read_to_end(&mut bytes);
         read.map_err(|source| ReadError::Read { path: path.to_owned(), source })?;
-        Ok(Some(Self::new("-", text(path, bytes)?)))
+        Ok(Some(Self::new(STDIN, text(path, bytes)?)))
     }
 }
 
@@ -176,7 +179,7 @@ mod tests {
         assert_eq!(Source::stdin(&[PathBuf::from("a")], &b"x"[..]).unwrap(), None);
         let stdin = Source::stdin(&paths, &b"a: 1"[..]).unwrap();
         let sources = Source::read(&paths, stdin.as_ref()).unwrap();
-        assert_eq!(sources, [Source::new("-", "a: 1")]);
+        assert_eq!(sources, [Source::new("stdin", "a: 1")]);
     }
 
     #[test]

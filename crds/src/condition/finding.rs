@@ -469,7 +469,8 @@ impl fmt::Display for Secret {
 }
 
 /// What is so while an object is not accepted.
-const STAYS: &str = "until then what was in force stays, and keys can still be taken away";
+const STAYS: &str =
+    "until then what was in force stays (nothing, if this object is new), and keys can still be taken away";
 
 /// At most so many items are named in one message.
 const NAMED: usize = 5;

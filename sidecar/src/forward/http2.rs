@@ -1,5 +1,5 @@
-//! The app's HTTP/2 connection: one a worker, for gRPC, which needs it. All other requests go by
-//! HTTP/1.1.
+//! The app's HTTP/2 connection: one a worker, for gRPC, which needs it; one a call where none is used
+//! again. All other requests go by HTTP/1.1.
 
 use std::{cell::RefCell, time::Duration};
 
@@ -37,7 +37,8 @@ pub(crate) fn is_grpc(head: &Parts) -> bool {
 // === impl Shared ===
 
 impl Shared {
-    /// Sends one request. `opened` is called for each new connection.
+    /// Sends one request; not `again`: on a connection of its own. `opened` is called for each new
+    /// connection.
     pub(super) async fn send(
         &self,
         app: &App,
@@ -45,17 +46,20 @@ impl Shared {
         opened: impl Fn(),
         (mut head, body): (Parts, RequestBody),
         sent: &Sent,
+        again: bool,
     ) -> Result<Response<Incoming>, AppError> {
         address(&mut head);
         let mut request = Request::from_parts(head, body);
         loop {
-            let (mut sender, reused) = if let Some(sender) = self.sender() {
+            let (mut sender, reused) = if let Some(sender) = self.sender().filter(|_| again) {
                 (sender, true)
             } else {
                 let connecting = time::timeout(timeout, connect(app)).await;
                 let sender = connecting.map_err(|_| AppError::ConnectTimeout)??;
                 opened();
-                self.sender.replace(Some(sender.clone()));
+                if again {
+                    self.sender.replace(Some(sender.clone()));
+                }
                 (sender, false)
             };
             match sender.try_send_request(request).await {

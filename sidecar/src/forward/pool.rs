@@ -101,9 +101,10 @@ impl Pool {
         head: Parts,
         body: RequestBody,
         sent: &Sent,
+        again: bool,
     ) -> Result<Response<Incoming>, AppError> {
         let opened = || self.counters.app_connections.add();
-        let answer = self.http2.send(&self.app, self.limits.connect, opened, (head, body), sent).await;
+        let answer = self.http2.send(&self.app, self.limits.connect, opened, (head, body), sent, again).await;
         if let Err(error @ (AppError::Connect(_) | AppError::ConnectTimeout)) = &answer {
             self.warn(error);
         }

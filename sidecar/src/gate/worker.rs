@@ -178,15 +178,12 @@ pub(super) async fn run(worker: Worker, mut accepted: mpsc::UnboundedReceiver<Ac
     let mut stopping = false;
     while !(stopping && connections.is_empty()) {
         tokio::select! {
-            accepted = accepted.recv(), if !stopping => match accepted {
-                Some(accepted) => {
-                    connections.spawn_local(serve::connection(Rc::clone(&worker), accepted));
-                }
-                None => {
-                    stopping = true;
-                    worker.drain.begin();
-                    deadline.as_mut().reset(time::Instant::now() + worker.shared.drain);
-                }
+            accepted = accepted.recv(), if !stopping => if let Some(accepted) = accepted {
+                connections.spawn_local(serve::connection(Rc::clone(&worker), accepted));
+            } else {
+                stopping = true;
+                worker.drain.begin();
+                deadline.as_mut().reset(time::Instant::now() + worker.shared.drain);
             },
             Some(ended) = connections.join_next() => say_panic(ended),
             () = &mut leaves, if !worker.drain.is_leaving() => worker.drain.leave(),

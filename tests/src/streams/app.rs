@@ -114,7 +114,7 @@ async fn requests(stream: TcpStream, open: &Arc<AtomicUsize>) -> Result<()> {
                 "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
                  Sec-WebSocket-Accept: {WEBSOCKET_ACCEPT}\r\n\r\n"
             );
-            return say_the_time(stream, open, &answer, |text| [b"\x81", &[text.len() as u8], text].concat())
+            return say_the_time(stream, open, &answer, |text| [b"\x81", &[length(text)], text].concat())
                 .await;
         }
         if head.second().starts_with("/events") {
@@ -158,6 +158,11 @@ async fn say_the_time(
     }
 }
 
+/// A time has 13 digits.
+fn length(text: &[u8]) -> u8 {
+    u8::try_from(text.len()).unwrap_or_default()
+}
+
 /// One call of gRPC.
 fn call(
     request: &Request<Incoming>,
@@ -177,7 +182,7 @@ fn call(
                 }
                 let text = now().to_string();
                 // Not compressed, and its length in four bytes.
-                Frame::data([&[0, 0, 0, 0, text.len() as u8], text.as_bytes()].concat().into())
+                Frame::data([&[0, 0, 0, 0, length(text.as_bytes())], text.as_bytes()].concat().into())
             }
         };
         Some((Ok(frame), (number + 1, open)))

@@ -58,12 +58,12 @@ async fn streams_of_a_key_that_is_taken_back_end_and_it_opens_no_other() -> Resu
 
         gate.bundle.keys =
             gate.bundle.keys[..1].iter().cloned().chain(change(gate.bundle.keys[1].clone())).collect();
-        let changed = now();
+        let since = now();
         gate.publish()?;
         for (kind, stream) in &mut streams {
             let end = stream.end(LATE).await?;
             ensure!(!end.in_order, "{what}: {kind}: it ended as if all had been said");
-            took.push(end.at.saturating_sub(changed));
+            took.push(end.at.saturating_sub(since));
         }
         for kind in KINDS {
             let (status, _) = Stream::ask(kind, &gate.address, key.expose()).await?;

@@ -43,7 +43,12 @@ async fn open_all(gate: &Gated, key: &ApiKey) -> Result<Vec<(Kind, Stream)>> {
 
 /// An app and a gate before it.
 async fn start(bundle: GateBundle) -> Result<(StreamingApp, Gated)> {
+    start_with(bundle, &[]).await
+}
+
+/// The same; the gate has these further arguments.
+async fn start_with(bundle: GateBundle, arguments: &[&str]) -> Result<(StreamingApp, Gated)> {
     let app = StreamingApp::start().await?;
-    let gate = Gated::start(app.address(), bundle, "debug").await?;
+    let gate = Gated::start_with(app.address(), bundle, "debug", arguments).await?;
     Ok((app, gate))
 }

@@ -193,3 +193,20 @@ fn what_is_no_request_is_wrong_usage_and_no_bundle_is_unable() {
     let failure = run(&args, &mut empty(), &mut Vec::new()).unwrap_err();
     assert!(failure.exit == Exit::Unable && failure.what.starts_with("cannot read "), "{failure:?}");
 }
+
+#[test]
+fn a_path_without_its_slash_is_given_back_with_one() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join(FILE), document::pack(&bundle()).unwrap()).unwrap();
+    for path in ["v1/apps", "v1", "api:80", "?x"] {
+        let line =
+            ["sidegate", "inspect", "request", "GET", path, "--bundle", folder.path().to_str().unwrap()];
+        let Command::Inspect(InspectCommand::Request(args)) = Args::try_parse_from(line).unwrap().command
+        else {
+            panic!("{path}: another command")
+        };
+        let failure = run(&args, &mut empty(), &mut Vec::new()).unwrap_err();
+        assert_eq!(failure.what, format!("`{path}` is not a path"));
+        assert_eq!(failure.help.as_deref(), Some(format!("begin it with a slash: '/{path}'").as_str()));
+    }
+}

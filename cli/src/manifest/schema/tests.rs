@@ -46,6 +46,18 @@ fn every_word_of_the_schema_is_checked() {
 }
 
 #[test]
+fn what_is_no_time_is_said_once_and_by_example() {
+    let time = json!({"type": "string", "format": "date-time", "pattern": "^[0-9T:-]+Z$"});
+    let said = |text: &str| said(thing(json!({"time": time})), &format!("spec: {{time: '{text}'}}\n"));
+    let no_time = said("tomorrow");
+    assert_eq!(no_time.matches("error").count(), 1, "{no_time}");
+    assert!(no_time.contains("write it like 2027-01-01T00:00:00Z"), "{no_time}");
+    let other = said("2027-01-01T00:00:00+01:00");
+    assert!(other.contains("it has to match ^[0-9T:-]+Z$"), "{other}");
+    assert_eq!(said("2027-01-01T00:00:00Z"), "");
+}
+
+#[test]
 fn an_unknown_field_is_named_with_what_was_probably_meant_or_with_all_that_there_are() {
     let schema = thing(json!({"scopes": {"type": "string"}, "gate": {"type": "string"}}));
     insta::assert_snapshot!(said(

@@ -63,16 +63,20 @@ fn what_an_app_says_unasked_is_never_the_answer_to_the_next_request() {
 
 #[test]
 fn a_connection_that_the_app_closed_while_idle_costs_no_request() {
-    let backend = Backend::serving(|mut connection, _| {
+    let backend = Backend::serving(|mut connection, closed| {
         connection.head();
         connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").unwrap();
+        drop(connection);
+        closed.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
     });
     let setup = Setup::new(backend.address());
     let mut client = setup.client();
-    for _ in 0..50 {
-        assert_eq!(client.ask("POST /healthz", "", "x").status, 200);
-        thread::sleep(Duration::from_millis(1));
+    for round in 1..=50 {
+        assert_eq!(client.ask("GET /healthz", "", "").status, 200);
+        // Later, it would be as if the app had never answered.
+        until(|| backend.requests() == round);
     }
+    assert_eq!(backend.connections(), 50);
 }
 
 #[test]

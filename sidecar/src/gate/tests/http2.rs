@@ -12,10 +12,10 @@ use hyper::{
     service::service_fn,
 };
 use hyper_util::rt::TokioIo;
-use sidegate_bundle::gate::Standing;
+use sidegate_bundle::gate::{KeepAlive, Standing};
 use tokio::{net::TcpStream, runtime::LocalRuntime, task};
 
-use super::*;
+use super::{says::saying, *};
 use crate::serve::Here;
 
 type Sender = SendRequest<Full<Bytes>>;
@@ -134,7 +134,13 @@ fn grpc_goes_on_by_http2_with_its_trailers_and_without_the_key() {
         let body = StreamBody::new(futures::stream::iter(frames.map(Ok::<_, Infallible>)));
         Response::builder().header("content-type", "application/grpc").body(body).unwrap()
     });
-    let setup = Setup::new(app);
+    for (keep_alive, connections) in [(KeepAlive::Auto, 1), (KeepAlive::Off, 3)] {
+        grpc_three_times(&saying(app, GateBundle { keep_alive, ..quickstart() }), connections);
+    }
+}
+
+/// With that many connections to the app.
+fn grpc_three_times(setup: &Setup, connections: u64) {
     LocalRuntime::new().unwrap().block_on(async {
         let (mut sender, _connection) = connect(setup.gate.local_addr()).await;
         for _ in 0..3 {
@@ -150,7 +156,7 @@ fn grpc_goes_on_by_http2_with_its_trailers_and_without_the_key() {
             assert_eq!(body.to_bytes(), "/api/v1/apps 5");
         }
     });
-    assert_eq!(setup.count(|worker| worker.app_connections.get()), 1);
+    assert_eq!(setup.count(|worker| worker.app_connections.get()), connections);
 }
 
 #[test]

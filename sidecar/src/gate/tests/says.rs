@@ -5,7 +5,7 @@ use sidegate_bundle::gate::{Forward, KeepAlive, Mode};
 use super::*;
 
 /// A Gate that decides by this bundle.
-fn saying(app: SocketAddr, bundle: GateBundle) -> Setup {
+pub(super) fn saying(app: SocketAddr, bundle: GateBundle) -> Setup {
     let setup = Setup::without_bundle(app, Limits::default());
     setup.bundles.offer(bundle, Timestamp::now()).unwrap();
     executor::block_on(setup.gate.in_force(Revision(1)));
@@ -49,14 +49,40 @@ fn what_a_gate_in_mode_audit_would_deny_passes_is_told_and_counted() {
 }
 
 #[test]
-fn without_keep_alive_every_request_has_a_connection_of_its_own() {
-    let backend = Backend::echo();
-    let setup = saying(backend.address(), GateBundle { keep_alive: KeepAlive::Off, ..quickstart() });
-    let mut client = setup.client();
-    for _ in 0..3 {
-        assert_eq!(client.ask("POST /healthz", "", "body").status, 200);
+fn without_keep_alive_every_request_has_a_connection_of_its_own_and_the_app_is_told() {
+    for (keep_alive, connections, said) in [(KeepAlive::Auto, 1, None), (KeepAlive::Off, 3, Some("close"))] {
+        let backend = Backend::echo();
+        let setup = saying(backend.address(), GateBundle { keep_alive, ..quickstart() });
+        let mut client = setup.client();
+        for _ in 0..3 {
+            let answer = client.ask("GET /healthz", "", "");
+            assert_eq!(client::header(answer.text(), "connection"), said, "{keep_alive:?}");
+            // The caller's own connection is another matter.
+            assert_eq!(answer.header("connection"), None, "{keep_alive:?}");
+        }
+        assert_eq!((backend.requests(), backend.connections()), (3, connections), "{keep_alive:?}");
     }
-    assert_eq!((backend.requests(), backend.connections()), (3, 3));
+}
+
+#[test]
+fn without_keep_alive_what_an_app_says_too_late_is_the_answer_to_nobody() {
+    // It answers each request twice: the second time when the next one has come.
+    for (keep_alive, expected) in [(KeepAlive::Auto, "late"), (KeepAlive::Off, "own")] {
+        let backend = Backend::serving(|mut connection, _| {
+            let mut late = "";
+            while connection.head().is_some() {
+                let own = "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nown";
+                if connection.send([late, own].concat().as_bytes()).is_err() {
+                    return;
+                }
+                late = "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nlate";
+            }
+        });
+        let setup = saying(backend.address(), GateBundle { keep_alive, ..quickstart() });
+        let mut client = setup.client();
+        assert_eq!(client.ask("GET /healthz", "", "").text(), "own");
+        assert_eq!(client.ask("GET /healthz", "", "").text(), expected, "{keep_alive:?}");
+    }
 }
 
 #[test]
