@@ -3,6 +3,7 @@
 //!
 //! What clients of HTTP have in common is one value, [`contract`]: a client that sees anything else is named.
 
+mod browser;
 mod curl;
 mod go;
 mod grpc;
