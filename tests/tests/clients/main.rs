@@ -5,6 +5,7 @@
 
 mod browser;
 mod curl;
+mod documented;
 mod go;
 mod grpc;
 mod live;
