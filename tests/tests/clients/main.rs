@@ -3,7 +3,9 @@
 //!
 //! What clients of HTTP have in common is one value, [`contract`]: a client that sees anything else is named.
 
+mod browser;
 mod curl;
+mod documented;
 mod go;
 mod grpc;
 mod live;

@@ -100,6 +100,7 @@ impl Scene {
             .env("API_URL", self.url())
             .env("API_KEY", &self.key)
             .env("WRONG_KEY", &self.wrong_key)
+            .current_dir(self.folder.path())
             .stdin(Stdio::null())
             .kill_on_drop(true)
             .output();

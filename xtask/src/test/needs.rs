@@ -24,7 +24,7 @@ struct Need {
     needed_by: fn(Suite) -> bool,
 }
 
-const NEEDS: [Need; 7] = [
+const NEEDS: [Need; 8] = [
     Need {
         what: "Rust",
         program: "cargo",
@@ -47,7 +47,7 @@ const NEEDS: [Need; 7] = [
         what: "Go",
         program: "go",
         version: &["version"],
-        why: "builds the Kubernetes API server, once, and a server on net/http",
+        why: "builds the Kubernetes API server, once, and servers and clients on net/http",
         remedy: "install Go 1.25 or newer (go.dev/doc/install)",
         packages: &[],
         needed_by: |suite| {
@@ -58,7 +58,7 @@ const NEEDS: [Need; 7] = [
         what: "Python",
         program: "python3",
         version: &["-c", "import ensurepip, venv, platform; print('Python', platform.python_version())"],
-        why: "gunicorn, uvicorn and others run on it, in an environment of their own",
+        why: "servers such as gunicorn and clients such as requests run on it, in environments of their own",
         remedy: "install Python 3.10 or newer with venv (Debian: python3-venv)",
         packages: &["python3", "python3-venv"],
         needed_by: Suite::runs_backends,
@@ -67,7 +67,7 @@ const NEEDS: [Need; 7] = [
         what: "Node",
         program: "node",
         version: &["--version"],
-        why: "Express and Fastify run on it",
+        why: "servers and clients in JavaScript run on it",
         remedy: "install Node 20 or newer",
         packages: &["nodejs"],
         needed_by: Suite::runs_backends,
@@ -76,7 +76,7 @@ const NEEDS: [Need; 7] = [
         what: "npm",
         program: "npm",
         version: &["--version"],
-        why: "installs Express and Fastify, once, into the cache",
+        why: "installs what runs on Node, once, into the cache",
         remedy: "install npm",
         packages: &["npm"],
         needed_by: Suite::runs_backends,
@@ -85,10 +85,19 @@ const NEEDS: [Need; 7] = [
         what: "curl",
         program: "curl",
         version: &["--version"],
-        why: "the lines printed for people are run as they stand",
+        why: "the lines printed for people are run as they stand, and it is a client of the gate",
         remedy: "install curl",
         packages: &["curl"],
         needed_by: Suite::runs_curl,
+    },
+    Need {
+        what: "Chromium",
+        program: "chromium",
+        version: &["--version"],
+        why: "pages in it call the gate, without a window",
+        remedy: "install Chromium, so that `chromium` starts it",
+        packages: &["chromium"],
+        needed_by: Suite::runs_browser,
     },
 ];
 

@@ -18,6 +18,8 @@ pub(super) enum Suite {
     Dataplane,
     /// The gate before other people's servers: smuggling, and attacks that work without it
     Backends,
+    /// Other people's clients and a browser through the gate
+    Clients,
     /// The gate as a process under large bodies, slow callers and attacks
     Endurance,
     /// Fuzz targets, 20 s each; with `--all` 10 minutes each
@@ -41,6 +43,7 @@ impl Suite {
             Self::Backends => {
                 "the gate before gunicorn, uvicorn, http.server, Node, Go and frameworks on them"
             }
+            Self::Clients => "curl, Python, Go, Node, gRPC, WebSockets and Chromium through the gate",
             Self::Endurance => "the gate under large bodies, slow callers and attacks, beside good traffic",
             Self::Fuzz => "fuzz targets for what reads untrusted input",
         }
@@ -57,7 +60,7 @@ impl Suite {
 
     /// Whether it starts the programs of this workspace.
     pub(super) fn runs_programs(self) -> bool {
-        matches!(self, Self::Apiserver | Self::Dataplane | Self::Backends | Self::Endurance)
+        matches!(self, Self::Apiserver | Self::Dataplane | Self::Backends | Self::Clients | Self::Endurance)
     }
 
     /// Whether it starts an API server.
@@ -65,14 +68,19 @@ impl Suite {
         self == Self::Apiserver
     }
 
-    /// Whether it starts servers in Python, Node and Go.
+    /// Whether it starts servers or clients in Python, Node and Go.
     pub(super) fn runs_backends(self) -> bool {
-        self == Self::Backends
+        matches!(self, Self::Backends | Self::Clients)
     }
 
-    /// Whether it runs the lines that are printed for people to paste.
+    /// Whether it runs curl, as people do.
     pub(super) fn runs_curl(self) -> bool {
-        self == Self::Dataplane
+        matches!(self, Self::Dataplane | Self::Clients)
+    }
+
+    /// Whether it opens pages in a browser.
+    pub(super) fn runs_browser(self) -> bool {
+        self == Self::Clients
     }
 }
 
@@ -83,6 +91,7 @@ impl fmt::Display for Suite {
             Self::Apiserver => "apiserver",
             Self::Dataplane => "dataplane",
             Self::Backends => "backends",
+            Self::Clients => "clients",
             Self::Endurance => "endurance",
             Self::Fuzz => "fuzz",
         })
@@ -95,12 +104,13 @@ mod tests {
 
     #[test]
     fn suites_are_chosen_by_name_and_run_in_their_order() {
-        use Suite::{Apiserver, Backends, Dataplane, Endurance, Fuzz, Unit};
+        use Suite::{Apiserver, Backends, Clients, Dataplane, Endurance, Fuzz, Unit};
+        let all = vec![Unit, Apiserver, Dataplane, Backends, Clients, Endurance, Fuzz];
         for (only, without, expected) in [
-            (vec![], vec![], vec![Unit, Apiserver, Dataplane, Backends, Endurance, Fuzz]),
+            (vec![], vec![], all.clone()),
             (vec![Dataplane, Unit], vec![], vec![Unit, Dataplane]),
-            (vec![], vec![Apiserver, Backends, Endurance], vec![Unit, Dataplane, Fuzz]),
-            (vec![], vec![Unit, Apiserver, Dataplane, Backends, Endurance, Fuzz], vec![]),
+            (vec![], vec![Apiserver, Backends, Clients, Endurance], vec![Unit, Dataplane, Fuzz]),
+            (vec![], all, vec![]),
         ] {
             assert_eq!(chosen(&only, &without), expected, "{only:?} {without:?}");
         }

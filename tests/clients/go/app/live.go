@@ -41,12 +41,12 @@ func socket(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer ws.CloseNow()
-	ws.SetReadLimit(-1)
 	ws.Write(r.Context(), websocket.MessageText, []byte(r.Header.Get("X-Sidegate-Subject")))
 	serve(r.Context(), ws)
 }
 
 func serve(ctx context.Context, ws *websocket.Conn) {
+	ws.SetReadLimit(-1)
 	for {
 		kind, message, err := ws.Read(ctx)
 		if err != nil {

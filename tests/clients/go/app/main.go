@@ -25,12 +25,12 @@ var gone atomic.Int64
 func main() {
 	mux := http.NewServeMux()
 	mux.HandleFunc("/api/whoami", whoami)
+	mux.HandleFunc("/api/v1/orders", whoami)
 	mux.HandleFunc("/api/echo", echo)
 	mux.HandleFunc("/api/digest", digest)
 	mux.HandleFunc("/api/bytes/{size}", content)
 	mux.HandleFunc("/api/chunked/{size}", chunked)
 	mux.HandleFunc("/api/trailers", trailers)
-	mux.HandleFunc("/api/early", early)
 	mux.HandleFunc("/api/hang", hang)
 	mux.HandleFunc("/api/gone", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, gone.Load()) })
 	mux.HandleFunc("/api/events", events)
@@ -117,12 +117,6 @@ func trailers(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Trailer", "Checksum")
 	fmt.Fprint(w, "a body")
 	w.Header().Set("Checksum", "of a body")
-}
-
-// An answer before the body was read, and the end of the connection.
-func early(w http.ResponseWriter, _ *http.Request) {
-	w.Header().Set("Connection", "close")
-	http.Error(w, "too much", http.StatusRequestEntityTooLarge)
 }
 
 // No answer until the caller goes.
