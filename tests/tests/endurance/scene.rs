@@ -97,8 +97,10 @@ impl Scene {
             say(&format!("during: {now}"));
             attacked.push(now);
         }
-        look().await?;
+        let seen = look().await;
+        // If the attack has failed, that says more than what was seen of it.
         attack.stop()?;
+        seen?;
         if !attacked.iter().any(|now| is_as_good(now, &calm)) {
             // Perhaps the machine has become slower meanwhile: then good requests are still slow.
             let calm = steady.measure().await?;
