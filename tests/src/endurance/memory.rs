@@ -24,6 +24,11 @@ impl Memory {
         Ok(Self { process, idle: field(process, "VmRSS")? })
     }
 
+    /// Whose it is.
+    pub fn process(&self) -> u32 {
+        self.process
+    }
+
     /// Resident bytes, now.
     pub fn resident(&self) -> Result<u64> {
         field(self.process, "VmRSS")

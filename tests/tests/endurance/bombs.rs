@@ -23,7 +23,7 @@ const LARGE: usize = 60 << 10;
 /// What all of them together may take, in MiB.
 const BUDGET: u64 = 24;
 /// What is read of each without asking, and what a connection takes besides, in KiB.
-const FOR_EACH: u64 = 24;
+const FOR_EACH: u64 = 40;
 
 /// A head of 60 KiB, in lines of 2 KiB, without its end.
 fn bomb(key: &ApiKey) -> Vec<u8> {
@@ -70,11 +70,11 @@ async fn many_large_heads_at_once_are_held_within_a_limit_and_small_ones_never_w
     };
     scene
         .withstands(attack, async || {
-            let waited = scene.counters().await?.sum("sidegate_heads_held_back_total", "")?;
-            let open = scene.counters().await?.sum("sidegate_connections", "")?;
+            let counters = scene.counted("sidegate_heads_held_back_total", "", 200).await?;
+            let waited = counters.sum("sidegate_heads_held_back_total", "")?;
+            let open =
+                scene.counted("sidegate_connections", "", 1_000).await?.sum("sidegate_connections", "")?;
             say(&format!("{open} connections are open, heads waited {waited} times"));
-            ensure!(waited > 100, "heads waited {waited} times");
-            ensure!(open > 1_000, "only {open} connections are open");
             // Whoever sends a large head, and all of it, is answered when others are gone.
             let large = [&bomb[..], b"\r\n"].concat();
             let mut connection = Connection::open(&scene.gate.address).await?;

@@ -60,12 +60,11 @@ async fn a_flood_from_one_source_has_its_share_and_no_more() -> Result<()> {
         .withstands(
             || Aside::attack(move || flood(source(1), address, b"")),
             async || {
-                let counters = scene.counters().await?;
+                let counters = scene.counted("sidegate_source_refusals_total", "", 1_000).await?;
                 let open = counters.sum("sidegate_connections", "")?;
                 let refused = counters.sum("sidegate_source_refusals_total", "")?;
                 say(&format!("{open} connections are open, {refused} were refused"));
                 ensure!((256..=256 + 8).contains(&open), "{open} connections are open");
-                ensure!(refused > 1_000, "only {refused} connections were refused");
                 Ok(())
             },
         )
@@ -82,8 +81,7 @@ async fn a_flood_of_tls_is_closed_counted_and_said_once_in_a_while() -> Result<(
         .withstands(
             || Aside::attack(move || flood(source(1), address, hello)),
             async || {
-                let closed = scene.counters().await?.sum("sidegate_tls_connections_total", "")?;
-                ensure!(closed > 1_000, "only {closed} connections were closed");
+                scene.counted("sidegate_tls_connections_total", "", 1_000).await?;
                 Ok(())
             },
         )
@@ -202,14 +200,7 @@ async fn ten_thousand_connections_that_wait_cost_little_and_nobody_waits_for_the
         })
     };
     scene
-        .withstands(attack, async || {
-            let all_are_there = async || {
-                let open = scene.counters().await?.sum("sidegate_connections", "")?;
-                ensure!(open >= IDLE as u64, "{open} connections are open");
-                Ok(())
-            };
-            eventually(Duration::from_secs(30), "10,000 connections", all_are_there).await
-        })
+        .withstands(attack, async || scene.counted("sidegate_connections", "", IDLE as u64).await.map(drop))
         .await?;
     scene.never_grew_by((IDLE as u64 * MOST_FOR_ONE) >> 20)
 }
