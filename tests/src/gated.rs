@@ -66,6 +66,11 @@ pub fn entry(key: &ApiKey) -> Key {
 impl Gated {
     /// Starts one before the app at this address, and waits until it is ready. `log` is its `SIDEGATE_LOG`.
     pub async fn start(app: SocketAddr, bundle: GateBundle, log: &str) -> Result<Self> {
+        Self::start_with(app, bundle, log, &[]).await
+    }
+
+    /// The same, with more flags.
+    pub async fn start_with(app: SocketAddr, bundle: GateBundle, log: &str, flags: &[&str]) -> Result<Self> {
         let folder = tempfile::tempdir()?;
         let mount = folder.path().join("bundle");
         let mut projection = Projection::create(&mount)?;
@@ -77,6 +82,7 @@ impl Gated {
             .args(["--app", &app.to_string()])
             .arg("--bundle")
             .arg(&mount)
+            .args(flags.iter().copied())
             .env("SIDEGATE_LOG", log)
             .start()?;
         process.wait_until_ready(&admin, "/readyz", Duration::from_secs(20)).await?;
