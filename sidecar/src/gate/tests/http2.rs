@@ -18,16 +18,16 @@ use tokio::{net::TcpStream, runtime::LocalRuntime, task};
 use super::*;
 use crate::serve::Here;
 
-type Sender = SendRequest<Full<Bytes>>;
+pub(super) type Sender = SendRequest<Full<Bytes>>;
 
 /// A caller's connection, and the task that ends with it.
-async fn connect(address: SocketAddr) -> (Sender, task::JoinHandle<hyper::Result<()>>) {
+pub(super) async fn connect(address: SocketAddr) -> (Sender, task::JoinHandle<hyper::Result<()>>) {
     let stream = TcpStream::connect(address).await.unwrap();
     let (sender, connection) = client2::Builder::new(Here).handshake(TokioIo::new(stream)).await.unwrap();
     (sender, task::spawn_local(connection))
 }
 
-fn request(method: &str, path: &str, key: bool, body: &str) -> Request<Full<Bytes>> {
+pub(super) fn request(method: &str, path: &str, key: bool, body: &str) -> Request<Full<Bytes>> {
     let mut request = Request::builder().method(method).uri(format!("http://api.example{path}"));
     if key {
         request = request.header("x-api-key", api_key("ci").expose());
@@ -328,7 +328,7 @@ fn framing(setup: &Setup, settings: &[u8]) -> Client {
     client
 }
 
-fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+pub(super) fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
     [&length[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
 }
