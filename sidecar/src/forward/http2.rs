@@ -6,7 +6,7 @@ use std::{cell::RefCell, time::Duration};
 use http::{HeaderValue, Request, Response, Uri, Version, header, request::Parts, uri::Scheme};
 use hyper::{body::Incoming, client::conn::http2};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::{task, time};
+use tokio::{sync::Mutex, task, time};
 
 use super::{App, AppError, RequestBody, Sent};
 use crate::serve::Here;
@@ -18,12 +18,17 @@ const PONG: Duration = Duration::from_secs(20);
 const STREAM_WINDOW: u32 = 64 << 10;
 const CONNECTION_WINDOW: u32 = 1 << 20;
 const SEND_BUFFER: usize = 64 << 10;
-const HEADERS: u32 = 64 << 10;
+/// Of an answer's headers, and of its trailers. More headers are no answer; more trailers the library
+/// cuts off without a word, so that what is left must not be more than callers' libraries take: some
+/// leave the whole connection over 16 KiB.
+const HEADERS: u32 = 16 << 10;
 
 /// The connection, if there is one.
 #[derive(Debug, Default)]
 pub(super) struct Shared {
     sender: RefCell<Option<http2::SendRequest<RequestBody>>>,
+    /// Held by whoever connects: calls that come meanwhile go by the same connection.
+    connecting: Mutex<()>,
 }
 
 /// Does a request that came by HTTP/2 go on by it?
@@ -54,13 +59,8 @@ impl Shared {
             let (mut sender, reused) = if let Some(sender) = self.sender().filter(|_| again) {
                 (sender, true)
             } else {
-                let connecting = time::timeout(timeout, connect(app)).await;
-                let sender = connecting.map_err(|_| AppError::ConnectTimeout)??;
-                opened();
-                if again {
-                    self.sender.replace(Some(sender.clone()));
-                }
-                (sender, false)
+                let connecting = time::timeout(timeout, self.connect(app, &opened, again)).await;
+                connecting.map_err(|_| AppError::ConnectTimeout)??
             };
             match sender.try_send_request(request).await {
                 Ok(answer) => return Ok(answer),
@@ -71,6 +71,28 @@ impl Shared {
                 },
             }
         }
+    }
+
+    /// A connection, and whether somebody else had it made; not `again`: nobody else's.
+    async fn connect(
+        &self,
+        app: &App,
+        opened: impl Fn(),
+        again: bool,
+    ) -> Result<(http2::SendRequest<RequestBody>, bool), AppError> {
+        if !again {
+            let sender = connect(app).await?;
+            opened();
+            return Ok((sender, false));
+        }
+        let _connecting = self.connecting.lock().await;
+        if let Some(sender) = self.sender() {
+            return Ok((sender, true));
+        }
+        let sender = connect(app).await?;
+        opened();
+        self.sender.replace(Some(sender.clone()));
+        Ok((sender, false))
     }
 
     fn sender(&self) -> Option<http2::SendRequest<RequestBody>> {

@@ -2,6 +2,7 @@
 
 use std::{num::NonZeroUsize, sync::Mutex, time::Instant};
 
+mod apps;
 mod backend;
 mod bodies;
 mod client;

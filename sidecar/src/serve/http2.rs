@@ -1,7 +1,8 @@
 //! A connection that speaks HTTP/2 from its first byte (prior knowledge; RFC 9113 §3.3).
 //!
 //! Each stream is a request like any other. What a connection may hold is bounded by windows and by
-//! the number of its streams; a caller that resets them faster than it reads is told to go.
+//! the number of its streams; a caller that resets them faster than it reads is told to go, and so is
+//! one that begins a head and does not end it. A stream whose caller takes nothing of it is reset.
 
 use std::{
     cell::Cell,
@@ -16,6 +17,7 @@ use std::{
 
 use hyper::{rt::Executor, server::conn::http2, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
+use sidegate_bundle::denial::Denial;
 use tokio::{task, time};
 
 use super::{
@@ -25,6 +27,13 @@ use super::{
     patience::{Patience, Timer},
 };
 use crate::{client::Peer, gate::Worker, request};
+
+mod frames;
+mod taking;
+mod watched;
+
+use taking::{Offered, Streams, late};
+use watched::Watched;
 
 /// Requests at once.
 const STREAMS: u32 = 100;
@@ -46,6 +55,15 @@ const PONG: Duration = Duration::from_secs(20);
 /// How long a caller may take to go when it is told to, with nothing in flight.
 const LEAVE: Duration = Duration::from_secs(1);
 
+/// How it came to an end.
+enum End {
+    Over(hyper::Result<()>),
+    /// It has been idle for too long, or is late with its first request.
+    Idle,
+    /// A head does not come to its end.
+    Head,
+}
+
 /// Runs what belongs to a connection on its worker's thread.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Here;
@@ -59,17 +77,20 @@ pub(super) async fn serve(
     timer: &mut Timer,
     draining: &mut drain::Watch,
 ) {
-    let (handler, asked) = (Rc::clone(gate), Rc::clone(patience));
+    let limits = &gate.shared.limits;
+    let streams = Streams::new(limits.untaken);
+    let (handler, asked, made) = (Rc::clone(gate), Rc::clone(patience), streams.clone());
     let caller = Rc::new(Peer::from(peer.ip()));
     let served = Rc::<Cell<bool>>::default();
     let serving = Rc::clone(&served);
     let service = service_fn(move |request| {
         serving.set(true);
-        let busy = asked.busy();
+        let (busy, since) = (asked.busy(), made.make());
         let answer = request::handle(Rc::clone(&handler), Rc::clone(&caller), request);
-        async { Ok::<_, Infallible>(answer.await.map(|body| Outgoing::new(body, busy))) }
+        async { Ok::<_, Infallible>(answer.await.map(|body| Offered::new(Outgoing::new(body, busy), since))) }
     });
-    let connection = http2::Builder::new(Here)
+    let (watched, eye) = Watched::new(line);
+    let connection = http2::Builder::new(streams)
         .timer(TokioTimer::new())
         .max_concurrent_streams(STREAMS)
         .max_header_list_size(HEADERS)
@@ -80,15 +101,15 @@ pub(super) async fn serve(
         .max_local_error_reset_streams(ERRORS)
         .keep_alive_interval(PING)
         .keep_alive_timeout(PONG)
-        .serve_connection(TokioIo::new(line), service);
+        .serve_connection(TokioIo::new(watched), service);
     let mut connection = pin!(connection);
-    let mut told = false;
-    let ended = poll_fn(|cx| {
+    let (mut head, mut told) = (None, false);
+    let end = poll_fn(|cx| {
         if draining.begins(cx) {
             connection.as_mut().graceful_shutdown();
         }
         if let Poll::Ready(ended) = connection.as_mut().poll(cx) {
-            return Poll::Ready(Some(ended));
+            return Poll::Ready(End::Over(ended));
         }
         // Not before its first request: a caller that was told so at once would come again with the
         // same request, and be told the same.
@@ -96,17 +117,26 @@ pub(super) async fn serve(
             told = true;
             connection.as_mut().graceful_shutdown();
             if let Poll::Ready(ended) = connection.as_mut().poll(cx) {
-                return Poll::Ready(Some(ended));
+                return Poll::Ready(End::Over(ended));
             }
         }
-        timer.poll(cx).map(|()| None)
-    });
-    let ended = if let Some(ended) = ended.await {
-        ended
-    } else {
-        // Idle for too long. What it sends meanwhile is answered.
-        connection.as_mut().graceful_shutdown();
-        time::timeout(LEAVE, connection).await.unwrap_or(Ok(()))
+        if late(eye.in_a_head_since().map(|since| since + limits.head), &mut head, cx).is_ready() {
+            return Poll::Ready(End::Head);
+        }
+        timer.poll(cx).map(|()| End::Idle)
+    })
+    .await;
+    if let End::Head = end {
+        // It is recorded, but cannot be answered: until the head is over there is no stream.
+        request::unread(gate, peer.ip(), &Denial::HeadTimeout);
+    }
+    let ended = match end {
+        End::Over(ended) => ended,
+        End::Idle | End::Head => {
+            // What it sends meanwhile is answered.
+            connection.as_mut().graceful_shutdown();
+            time::timeout(LEAVE, connection).await.unwrap_or(Ok(()))
+        }
     };
     if let Err(error) = ended {
         tracing::debug!(%error, "a caller's connection ended");

@@ -1,5 +1,6 @@
 //! The same over HTTP/2: each row frame by frame through the gate, which speaks HTTP/1.1 to the app.
 
+mod floods;
 mod rows;
 
 use anyhow::{Context, Result, ensure};

@@ -18,16 +18,16 @@ use tokio::{net::TcpStream, runtime::LocalRuntime, task};
 use super::{says::saying, *};
 use crate::serve::Here;
 
-type Sender = SendRequest<Full<Bytes>>;
+pub(super) type Sender = SendRequest<Full<Bytes>>;
 
 /// A caller's connection, and the task that ends with it.
-async fn connect(address: SocketAddr) -> (Sender, task::JoinHandle<hyper::Result<()>>) {
+pub(super) async fn connect(address: SocketAddr) -> (Sender, task::JoinHandle<hyper::Result<()>>) {
     let stream = TcpStream::connect(address).await.unwrap();
     let (sender, connection) = client2::Builder::new(Here).handshake(TokioIo::new(stream)).await.unwrap();
     (sender, task::spawn_local(connection))
 }
 
-fn request(method: &str, path: &str, key: bool, body: &str) -> Request<Full<Bytes>> {
+pub(super) fn request(method: &str, path: &str, key: bool, body: &str) -> Request<Full<Bytes>> {
     let mut request = Request::builder().method(method).uri(format!("http://api.example{path}"));
     if key {
         request = request.header("x-api-key", api_key("ci").expose());
@@ -324,4 +324,71 @@ fn a_connection_that_is_idle_for_too_long_is_ended_and_one_in_use_is_not() {
         let ended = tokio::time::timeout(Duration::from_secs(3), connection).await;
         assert!(ended.expect("it is kept").unwrap().is_ok());
     });
+}
+
+/// A caller that writes frame by frame, behind the preface and these settings.
+fn framing(setup: &Setup, settings: &[u8]) -> Client {
+    let mut client = setup.client();
+    client.stream.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").unwrap();
+    client.stream.write_all(&frame(4, 0, 0, settings)).unwrap();
+    client
+}
+
+pub(super) fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
+    [&length[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
+}
+
+/// :method GET, :scheme http, :path /healthz, :authority api.
+const GET: &[u8] = b"\x82\x86\x44\x08/healthz\x41\x03api";
+
+#[test]
+fn a_head_that_does_not_end_ends_its_connection_and_is_told() {
+    let backend = Backend::echo();
+    let limits = Limits { head: Duration::from_millis(400), ..Limits::default() };
+    for cut in [GET.len(), GET.len() - 1] {
+        let setup = Setup::without_bundle(backend.address(), limits.clone());
+        setup.put_in_force(1);
+        let mut client = framing(&setup, b"");
+        // One that ends comes before it, so that the connection is not a new one.
+        client.stream.write_all(&frame(1, 5, 1, GET)).unwrap();
+        until(|| setup.count(|worker| worker.allowed.get()) == 1);
+        let mut begun = frame(1, if cut == GET.len() { 1 } else { 5 }, 3, GET);
+        begun.truncate(9 + cut);
+        client.stream.write_all(&begun).unwrap();
+        let start = Instant::now();
+        client.rest();
+        assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
+        assert!(start.elapsed() >= Duration::from_millis(300), "{:?}", start.elapsed());
+        assert_eq!(setup.told(2)[1].denied, Some("head_timeout"));
+    }
+}
+
+#[test]
+fn an_answer_that_nobody_takes_is_left_and_its_connection_goes_on() {
+    let (gone, left) = std::sync::mpsc::channel();
+    let gone = Mutex::new(gone);
+    let backend = Backend::serving(move |mut connection, _| {
+        connection.head();
+        connection.send(b"HTTP/1.1 200 OK\r\n\r\n").unwrap();
+        let much = vec![b'x'; 65_536];
+        while connection.send(&much).is_ok() {}
+        gone.lock().unwrap().send(()).unwrap();
+    });
+    let limits = Limits { untaken: Duration::from_millis(400), ..Limits::default() };
+    let setup = Setup::without_bundle(backend.address(), limits);
+    setup.put_in_force(1);
+    // No window for any stream.
+    let mut client = framing(&setup, &[0, 4, 0, 0, 0, 0]);
+    for stream in [1, 3] {
+        client.stream.write_all(&frame(1, 5, stream, GET)).unwrap();
+        assert!(left.recv_timeout(Duration::from_secs(5)).is_ok());
+        // RST_STREAM, for CANCEL.
+        let reset = [&[0, 0, 4, 3, 0][..], &stream.to_be_bytes(), &[0, 0, 0, 8]].concat();
+        let mut come = Vec::new();
+        while !come.ends_with(&reset) {
+            come.extend(client.read(1));
+        }
+    }
+    assert_eq!(setup.count(|worker| worker.connections_closed.get()), 0);
 }

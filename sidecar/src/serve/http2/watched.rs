@@ -1,0 +1,86 @@
+//! The caller's socket with an eye on its frames.
+
+use std::{
+    cell::RefCell,
+    io,
+    pin::Pin,
+    rc::Rc,
+    task::{Context, Poll, ready},
+};
+
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    time::Instant,
+};
+
+use super::frames::Frames;
+use crate::serve::line::Line;
+
+/// Goes to the HTTP library, which keeps it to itself.
+#[derive(Debug)]
+pub(super) struct Watched {
+    line: Line,
+    eye: Eye,
+}
+
+/// What was seen so far. Clones see the same.
+#[derive(Clone, Debug)]
+pub(super) struct Eye(Rc<RefCell<Frames>>);
+
+// === impl Watched ===
+
+impl Watched {
+    /// From the first byte of the preface.
+    pub(super) fn new(line: Line) -> (Self, Eye) {
+        let eye = Eye(Rc::new(RefCell::new(Frames::new())));
+        (Self { line, eye: eye.clone() }, eye)
+    }
+}
+
+impl AsyncRead for Watched {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
+        ready!(Pin::new(&mut self.line).poll_read(cx, buf))?;
+        self.eye.0.borrow_mut().follow(&buf.filled()[before..]);
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Watched {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.line).poll_write(cx, buf)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.line).poll_write_vectored(cx, bufs)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.line.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.line).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.line).poll_shutdown(cx)
+    }
+}
+
+// === impl Eye ===
+
+impl Eye {
+    /// Since when a request's head is begun and not over.
+    pub(super) fn in_a_head_since(&self) -> Option<Instant> {
+        self.0.borrow().in_a_head_since()
+    }
+}
