@@ -15,6 +15,7 @@ use crate::authorise::Permit;
 mod alone;
 mod app;
 mod body;
+mod held;
 mod http2;
 mod kept;
 mod pool;
@@ -25,6 +26,7 @@ mod websocket;
 pub use app::{App, AppAddressError};
 pub(crate) use body::{AnswerError, AppBody, Body, RequestBody};
 use body::{Progress, Sent, Source};
+pub(crate) use held::Held;
 pub(crate) use http2::is_grpc;
 pub(crate) use pool::Pool;
 pub(crate) use tunnel::Tunnel;
@@ -98,10 +100,10 @@ pub(crate) async fn forward(
 ) -> Result<Forwarded, AppError> {
     let Way { opening, keep_alive, http2 } = way;
     let has_body = !body.is_end_stream();
-    let (body, sent) = RequestBody::new(body, pool.limits().body);
+    let (body, sent) = RequestBody::new(body, pool.limits().body, pool.holding());
     if http2 {
         let answer = pool.send_http2(head, body, &sent, keep_alive).await?;
-        return Ok(Forwarded::Answer(answer.map(|body| AppBody::new(body, Source::Shared))));
+        return Ok(Forwarded::Answer(answer.map(|body| AppBody::new(body, Source::Shared, pool.holding()))));
     }
     if opening.is_some() {
         mark(&mut head.headers);
@@ -126,7 +128,7 @@ pub(crate) async fn forward(
         let tunnel = if opened { alone.into_tunnel().await } else { None };
         return Ok(Forwarded::Opened(head, tunnel.ok_or(AppError::Switched)?));
     }
-    Ok(Forwarded::Answer(answer.map(|body| AppBody::new(body, Source::Alone(alone)))))
+    Ok(Forwarded::Answer(answer.map(|body| AppBody::new(body, Source::Alone(alone), pool.holding()))))
 }
 
 /// Forwards a request without a body on a connection that is used again.
@@ -152,5 +154,5 @@ async fn again(
     if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
         return Err(AppError::Switched);
     }
-    Ok(Forwarded::Answer(answer.map(|body| AppBody::new(body, Source::Kept(kept)))))
+    Ok(Forwarded::Answer(answer.map(|body| AppBody::new(body, Source::Kept(kept), pool.holding()))))
 }

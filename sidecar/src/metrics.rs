@@ -7,7 +7,7 @@ use std::{
     fmt,
     sync::{
         Arc, Mutex, OnceLock, PoisonError,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicU64, AtomicUsize, Ordering},
     },
 };
 
@@ -54,6 +54,8 @@ pub(crate) struct Counters {
     pub(crate) cut_off: Count,
     pub(crate) refused_by_source: Count,
     pub(crate) heads_held_back: Count,
+    /// Bytes that are held at this moment of large heads and of bodies.
+    pub(crate) buffered: AtomicUsize,
     denied: Reasons,
     let_through: Reasons,
 }
@@ -181,6 +183,9 @@ impl Collector for Metrics {
         gauge("sidegate_connections_resting", "Those of them that gave their buffers back", &|gate| {
             let resumed = gate.sum(|worker| &worker.resumed);
             Some(gate.sum(|worker| &worker.rested).saturating_sub(resumed))
+        })?;
+        gauge("sidegate_buffered_bytes", "Room for large heads and for bodies on their way", &|gate| {
+            Some(gate.workers.iter().map(|worker| worker.buffered.load(Ordering::Relaxed) as u64).sum())
         })?;
         gauge("sidegate_bundle_revision", "The revision in force", &|gate| {
             gate.index.current().map(|index| index.revision().0)

@@ -19,7 +19,7 @@ mod outgoing;
 mod patience;
 mod unread;
 
-pub(crate) use buffers::Buffers;
+pub(crate) use buffers::{Buffers, poll_read_within};
 pub(crate) use drain::Drain;
 pub(crate) use http2::Here;
 use line::{Line, Spoken};

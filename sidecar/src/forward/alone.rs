@@ -16,6 +16,7 @@ use tokio::{
 };
 
 use super::{App, AppError, RequestBody, kept::BUFFER, stream::Stream, tunnel::Tunnel};
+use crate::serve::Buffers;
 
 /// Dropped, it closes.
 #[derive(Debug)]
@@ -34,8 +35,8 @@ struct Task(AbortHandle);
 // === impl Alone ===
 
 impl Alone {
-    pub(super) async fn open(app: &App) -> Result<Self, AppError> {
-        let stream = Stream::open(app).await?;
+    pub(super) async fn open(app: &App, buffers: &Buffers) -> Result<Self, AppError> {
+        let stream = Stream::open(app, buffers).await?;
         let (sender, connection) = http1::Builder::new()
             .max_buf_size(BUFFER)
             .handshake(TokioIo::new(stream.clone()))

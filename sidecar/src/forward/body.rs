@@ -17,14 +17,19 @@ use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
 use thiserror::Error;
 use tokio::time::{Sleep, sleep};
 
-use super::{alone::Alone, kept::Kept, tunnel::Tunnel};
+use super::{
+    alone::Alone,
+    held::{Held, Holding},
+    kept::Kept,
+    tunnel::Tunnel,
+};
 use crate::{
     gate::{Watch, Worker},
     rewrite,
     verify::Principal,
 };
 
-type Polled<E> = Poll<Option<Result<Frame<Bytes>, E>>>;
+type Polled<E, D = Held> = Poll<Option<Result<Frame<D>, E>>>;
 
 /// A request's body, on its way to the app. Its trailers are dropped: a name in them would come
 /// past everything that looks at headers.
@@ -36,6 +41,7 @@ pub(crate) struct RequestBody {
     patience: Duration,
     /// When that is over; `None`: nothing is waited for.
     deadline: Option<Pin<Box<Sleep>>>,
+    holding: Holding,
 }
 
 /// Why a request's body ends before its end.
@@ -72,6 +78,7 @@ pub(crate) struct AppBody {
     body: Incoming,
     source: Source,
     allowed: Allowed,
+    holding: Holding,
 }
 
 /// What an answer comes on: its end ends the answer.
@@ -142,18 +149,19 @@ impl Sent {
 // === impl RequestBody ===
 
 impl RequestBody {
-    pub(crate) fn new(body: Incoming, patience: Duration) -> (Self, Sent) {
+    pub(crate) fn new(body: Incoming, patience: Duration, holding: Holding) -> (Self, Sent) {
         let progress = if body.is_end_stream() { Progress::Whole } else { Progress::Begun };
         let sent = Sent(Rc::new(Cell::new(progress)));
-        (Self { body, sent: sent.clone(), patience, deadline: None }, sent)
+        (Self { body, sent: sent.clone(), patience, deadline: None, holding }, sent)
     }
 }
 
 impl HttpBody for RequestBody {
-    type Data = Bytes;
+    type Data = Held;
     type Error = BodyError;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Polled<BodyError> {
+        ready!(self.holding.poll_room(cx));
         loop {
             let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(cx) else {
                 let patience = self.patience;
@@ -173,7 +181,10 @@ impl HttpBody for RequestBody {
             }
             match frame {
                 Some(Ok(frame)) if frame.is_trailers() => {}
-                frame => return Poll::Ready(frame.map(|frame| frame.map_err(BodyError::Broken))),
+                frame => {
+                    let held = |frame: Frame<Bytes>| frame.map_data(|bytes| self.holding.hold(bytes));
+                    return Poll::Ready(frame.map(|frame| frame.map(held).map_err(BodyError::Broken)));
+                }
             }
         }
     }
@@ -190,8 +201,8 @@ impl HttpBody for RequestBody {
 // === impl AppBody ===
 
 impl AppBody {
-    pub(super) fn new(body: Incoming, source: Source) -> Self {
-        let mut body = Self { body, source, allowed: Allowed::Free };
+    pub(super) fn new(body: Incoming, source: Source, holding: Holding) -> Self {
+        let mut body = Self { body, source, allowed: Allowed::Free, holding };
         body.give_back_if_over();
         body
     }
@@ -229,7 +240,8 @@ impl AppBody {
         }
     }
 
-    fn poll_body(&mut self, cx: &mut Context<'_>) -> Polled<hyper::Error> {
+    fn poll_body(&mut self, cx: &mut Context<'_>) -> Polled<hyper::Error, Bytes> {
+        ready!(self.holding.poll_room(cx));
         let Source::Kept(kept) = &mut self.source else { return Pin::new(&mut self.body).poll_frame(cx) };
         // Asked for first: nothing is read from the app that nobody wants.
         let mut nobody = Context::from_waker(Waker::noop());
@@ -242,7 +254,7 @@ impl AppBody {
 }
 
 impl HttpBody for AppBody {
-    type Data = Bytes;
+    type Data = Held;
     type Error = AnswerError;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Polled<AnswerError> {
@@ -266,7 +278,8 @@ impl HttpBody for AppBody {
             }
             Some(Err(_)) => self.source = Source::Over,
         }
-        Poll::Ready(frame.map(|frame| frame.map_err(AnswerError::App)))
+        let held = |frame: Frame<Bytes>| frame.map_data(|bytes| self.holding.hold(bytes));
+        Poll::Ready(frame.map(|frame| frame.map(held).map_err(AnswerError::App)))
     }
 
     fn is_end_stream(&self) -> bool {
@@ -281,13 +294,13 @@ impl HttpBody for AppBody {
 // === impl Body ===
 
 impl HttpBody for Body {
-    type Data = Bytes;
+    type Data = Held;
     type Error = AnswerError;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Polled<AnswerError> {
         match &mut *self {
             Self::App(body) => Pin::new(body).poll_frame(cx),
-            Self::Ours(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
+            Self::Ours(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes.into())))),
             Self::Tunnel(..) => Poll::Ready(None),
         }
     }

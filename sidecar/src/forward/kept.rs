@@ -18,6 +18,7 @@ use hyper::{
 use hyper_util::rt::TokioIo;
 
 use super::{App, AppError, Pool, RequestBody, stream::Stream};
+use crate::serve::Buffers;
 
 /// How much of an answer's head, and of a body at once, is read ahead.
 pub(super) const BUFFER: usize = 64 << 10;
@@ -44,8 +45,8 @@ pub(crate) struct Kept {
 // === impl Connection ===
 
 impl Connection {
-    pub(super) async fn open(app: &App) -> Result<Self, AppError> {
-        let stream = Stream::open(app).await?;
+    pub(super) async fn open(app: &App, buffers: &Buffers) -> Result<Self, AppError> {
+        let stream = Stream::open(app, buffers).await?;
         let (sender, bytes) = http1::Builder::new()
             .max_buf_size(BUFFER)
             .handshake(TokioIo::new(stream.clone()))

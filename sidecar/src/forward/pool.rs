@@ -18,10 +18,14 @@ use tokio::time;
 use super::{
     App, AppError, RequestBody, Sent,
     alone::Alone,
+    held::Holding,
     http2,
     kept::{Connection, Kept},
 };
-use crate::{metrics::Counters, serve::Limits};
+use crate::{
+    metrics::Counters,
+    serve::{Buffers, Limits},
+};
 
 /// For how many sweeps an idle connection is kept; there is one a second. What the app closes
 /// earlier is noticed.
@@ -37,6 +41,7 @@ pub(crate) struct Pool {
     app: App,
     limits: Limits,
     counters: Arc<Counters>,
+    buffers: Buffers,
     /// The one used last stands last and is taken first, so that the others can expire.
     idle: RefCell<Vec<Idle>>,
     /// How many there were.
@@ -56,11 +61,12 @@ struct Idle {
 
 impl Pool {
     /// Empty.
-    pub(crate) fn new(app: App, limits: Limits, counters: Arc<Counters>) -> Rc<Self> {
+    pub(crate) fn new(app: App, limits: Limits, buffers: Buffers, counters: Arc<Counters>) -> Rc<Self> {
         Rc::new(Self {
             app,
             limits,
             counters,
+            buffers,
             idle: RefCell::default(),
             sweeps: Cell::default(),
             http2: http2::Shared::default(),
@@ -70,6 +76,11 @@ impl Pool {
 
     pub(super) fn limits(&self) -> &Limits {
         &self.limits
+    }
+
+    /// For a body.
+    pub(super) fn holding(&self) -> Holding {
+        Holding::new(self.buffers.clone())
     }
 
     /// An idle connection that is still good, or a new one.
@@ -86,13 +97,13 @@ impl Pool {
 
     /// A new connection, to be kept for more requests.
     pub(super) async fn connect(self: &Rc<Self>) -> Result<Kept, AppError> {
-        let connection = self.open(Connection::open(&self.app)).await?;
+        let connection = self.open(Connection::open(&self.app, &self.buffers)).await?;
         Ok(Kept::new(connection, Rc::clone(self), false))
     }
 
     /// A new connection for one request.
     pub(super) async fn connect_alone(&self) -> Result<Alone, AppError> {
-        self.open(Alone::open(&self.app)).await
+        self.open(Alone::open(&self.app, &self.buffers)).await
     }
 
     /// Sends a request by HTTP/2.
@@ -166,7 +177,8 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         LocalRuntime::new().unwrap().block_on(async {
-            let pool = Pool::new(address.into(), Limits::default(), Arc::default());
+            let pool =
+                Pool::new(address.into(), Limits::default(), Buffers::new(0, Arc::default()), Arc::default());
             let lease = pool.connect().await.unwrap();
             let (mut stream, _) = listener.accept().unwrap();
             task::yield_now().await;
@@ -189,7 +201,8 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         LocalRuntime::new().unwrap().block_on(async {
-            let pool = Pool::new(address.into(), Limits::default(), Arc::default());
+            let pool =
+                Pool::new(address.into(), Limits::default(), Buffers::new(0, Arc::default()), Arc::default());
             pool.connect().await.unwrap().give_back();
             (0..IDLE).for_each(|_| pool.sweep());
             assert_eq!(pool.idle.borrow().len(), 1);
@@ -207,7 +220,7 @@ mod tests {
         let address = listener.local_addr().unwrap().as_socket().unwrap();
         LocalRuntime::new().unwrap().block_on(async {
             let limits = Limits { connect: Duration::from_millis(50), ..Limits::default() };
-            let pool = Pool::new(address.into(), limits, Arc::default());
+            let pool = Pool::new(address.into(), limits, Buffers::new(0, Arc::default()), Arc::default());
             let mut held = Vec::new();
             for _ in 0..8 {
                 match pool.connect().await {

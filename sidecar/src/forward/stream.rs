@@ -16,24 +16,30 @@ use tokio::{
 };
 
 use super::{App, AppError};
-use crate::vectored;
+use crate::{
+    serve::{Buffers, poll_read_within},
+    vectored,
+};
 
 /// A handle to it; it closes with the last one.
 #[derive(Clone, Debug)]
-pub(super) struct Stream(Rc<RefCell<TcpStream>>);
+pub(super) struct Stream {
+    socket: Rc<RefCell<TcpStream>>,
+    buffers: Buffers,
+}
 
 // === impl Stream ===
 
 impl Stream {
-    pub(super) async fn open(app: &App) -> Result<Self, AppError> {
+    pub(super) async fn open(app: &App, buffers: &Buffers) -> Result<Self, AppError> {
         let stream = app.connect().await.map_err(AppError::Connect)?;
         stream.set_nodelay(true).map_err(AppError::Connect)?;
-        Ok(Self(Rc::new(RefCell::new(stream))))
+        Ok(Self { socket: Rc::new(RefCell::new(stream)), buffers: buffers.clone() })
     }
 
     /// Is there nothing to read, not even the end?
     pub(super) fn is_silent(&self) -> bool {
-        let stream = self.0.borrow();
+        let stream = self.socket.borrow();
         let peeked = SockRef::from(&*stream).peek(&mut [MaybeUninit::uninit()]);
         matches!(peeked, Err(error) if error.kind() == io::ErrorKind::WouldBlock)
     }
@@ -41,13 +47,13 @@ impl Stream {
 
 impl AsyncRead for Stream {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut *self.0.borrow_mut()).poll_read(cx, buf)
+        poll_read_within(&self.buffers, Pin::new(&mut *self.socket.borrow_mut()), cx, buf)
     }
 }
 
 impl AsyncWrite for Stream {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut *self.0.borrow_mut()).poll_write(cx, buf)
+        Pin::new(&mut *self.socket.borrow_mut()).poll_write(cx, buf)
     }
 
     fn poll_write_vectored(
@@ -55,7 +61,7 @@ impl AsyncWrite for Stream {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        vectored::poll_write(Pin::new(&mut *self.0.borrow_mut()), cx, bufs)
+        vectored::poll_write(Pin::new(&mut *self.socket.borrow_mut()), cx, bufs)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -63,10 +69,10 @@ impl AsyncWrite for Stream {
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut *self.0.borrow_mut()).poll_flush(cx)
+        Pin::new(&mut *self.socket.borrow_mut()).poll_flush(cx)
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut *self.0.borrow_mut()).poll_shutdown(cx)
+        Pin::new(&mut *self.socket.borrow_mut()).poll_shutdown(cx)
     }
 }

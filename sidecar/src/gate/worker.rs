@@ -75,11 +75,17 @@ impl Deref for InForce {
 impl Worker {
     /// One of so many, made on its thread.
     pub(super) fn new(shared: Arc<Shared>, counters: Arc<Counters>, workers: usize) -> Self {
+        let buffers = Buffers::new(shared.limits.buffers / workers, Arc::clone(&counters));
         Self {
-            pool: Pool::new(shared.app.clone(), shared.limits.clone(), Arc::clone(&counters)),
+            pool: Pool::new(
+                shared.app.clone(),
+                shared.limits.clone(),
+                buffers.clone(),
+                Arc::clone(&counters),
+            ),
             drain: Drain::default(),
             standings: Standings::default(),
-            buffers: Buffers::new(shared.limits.buffers / workers, Arc::clone(&counters)),
+            buffers,
             reader: RefCell::new(shared.index.reader()),
             index: RefCell::default(),
             recorder: RefCell::new(shared.audit.recorder(&shared.gate)),

@@ -1,15 +1,19 @@
-//! How much of unfinished and unanswered heads one worker holds for all its callers together.
+//! How much of unfinished and unanswered heads, and of bodies on their way, one worker holds for all
+//! its callers together.
 //!
 //! A small head is always read: whoever sends the usual few hundred bytes never waits for those who
 //! send much. What goes beyond that is lent, and while the worker has nothing left to lend it is
 //! not read: the kernel holds it, until others are done or its time is over.
 
 use std::{
-    cell::{Cell, RefCell},
-    rc::Rc,
-    sync::Arc,
-    task::Waker,
+    cell::Cell,
+    io, mem,
+    pin::Pin,
+    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::Ordering::Relaxed},
+    task::{Context, Poll, Waker, ready},
 };
+
+use tokio::io::{AsyncRead, ReadBuf};
 
 use crate::metrics::Counters;
 
@@ -20,14 +24,14 @@ const GROWTH: usize = 2;
 
 /// What one worker lends. Clones are handles to the same one.
 #[derive(Clone, Debug)]
-pub(crate) struct Buffers(Rc<Purse>);
+pub(crate) struct Buffers(Arc<Purse>);
 
+/// One thread's; that others could have it is asked by the HTTP library, for pieces of bodies.
 #[derive(Debug)]
 struct Purse {
     limit: usize,
     counters: Arc<Counters>,
-    lent: Cell<usize>,
-    waiting: RefCell<Vec<Waker>>,
+    waiting: Mutex<Vec<Waker>>,
 }
 
 /// What one connection has.
@@ -41,40 +45,78 @@ pub(super) struct Loan {
 
 impl Buffers {
     pub(crate) fn new(limit: usize, counters: Arc<Counters>) -> Self {
-        Self(Rc::new(Purse { limit, counters, lent: Cell::default(), waiting: RefCell::default() }))
+        Self(Arc::new(Purse { limit, counters, waiting: Mutex::default() }))
     }
 
     pub(super) fn loan(&self) -> Loan {
         Loan { buffers: self.clone(), read: Cell::default() }
     }
 
-    fn lend(&self, bytes: usize) {
-        self.0.lent.set(self.0.lent.get() + bytes * GROWTH);
+    /// Is there something left to lend? If not, `waker` is woken when it is worth asking again.
+    pub(crate) fn has_room(&self, waker: &Waker) -> bool {
+        let has_room = !self.is_full();
+        if !has_room {
+            self.wait(waker);
+        }
+        has_room
     }
 
-    fn take_back(&self, bytes: usize) {
-        self.0.lent.set(self.0.lent.get() - bytes * GROWTH);
-        if self.0.lent.get() < self.0.limit {
-            for waker in self.0.waiting.take() {
-                waker.wake();
-            }
+    pub(crate) fn is_full(&self) -> bool {
+        self.lent() >= self.0.limit
+    }
+
+    /// `false`: this one waits already.
+    fn wait(&self, waker: &Waker) -> bool {
+        let mut waiting = self.waiting();
+        let new = !waiting.iter().any(|other| other.will_wake(waker));
+        if new {
+            waiting.push(waker.clone());
         }
+        new
+    }
+
+    pub(crate) fn lend(&self, bytes: usize) {
+        self.0.counters.buffered.fetch_add(bytes * GROWTH, Relaxed);
+    }
+
+    pub(crate) fn take_back(&self, bytes: usize) {
+        self.0.counters.buffered.fetch_sub(bytes * GROWTH, Relaxed);
+        if !self.is_full() {
+            self.wake();
+        }
+    }
+
+    /// Whoever waits asks again.
+    pub(crate) fn wake(&self) {
+        let waiting = mem::take(&mut *self.waiting());
+        for waker in waiting {
+            waker.wake();
+        }
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, Vec<Waker>> {
+        self.0.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn lent(&self) -> usize {
+        self.0.counters.buffered.load(Relaxed)
     }
 }
 
 // === impl Loan ===
 
 impl Loan {
+    pub(super) fn buffers(&self) -> &Buffers {
+        &self.buffers
+    }
+
     /// May more of the head be read? If not, `waker` is woken when it is worth asking again.
     pub(super) fn may_read(&self, waker: &Waker) -> bool {
-        let Purse { limit, counters, lent, waiting } = &*self.buffers.0;
-        if self.read.get() < SMALL || lent.get() < *limit {
+        if self.read.get() < SMALL || !self.buffers.is_full() {
             return true;
         }
-        let mut waiting = waiting.borrow_mut();
-        if !waiting.iter().any(|other| other.will_wake(waker)) {
-            waiting.push(waker.clone());
-            counters.heads_held_back.add();
+        if self.buffers.wait(waker) {
+            self.buffers.0.counters.heads_held_back.add();
         }
         false
     }
@@ -98,6 +140,24 @@ impl Drop for Loan {
     }
 }
 
+/// Reads, and no more than a little at once while there is nothing left to lend: whoever reads much
+/// makes much room for it.
+pub(crate) fn poll_read_within(
+    buffers: &Buffers,
+    from: Pin<&mut impl AsyncRead>,
+    cx: &mut Context<'_>,
+    buf: &mut ReadBuf<'_>,
+) -> Poll<io::Result<()>> {
+    if !buffers.is_full() || buf.remaining() < SMALL {
+        return from.poll_read(cx, buf);
+    }
+    let mut little = ReadBuf::new(buf.initialize_unfilled_to(SMALL - 1));
+    ready!(from.poll_read(cx, &mut little))?;
+    let read = little.filled().len();
+    buf.advance(read);
+    Poll::Ready(Ok(()))
+}
+
 /// Of so much that was read.
 fn lent(read: usize) -> usize {
     read.saturating_sub(SMALL)
@@ -105,10 +165,7 @@ fn lent(read: usize) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    };
+    use std::sync::atomic::{AtomicUsize, Ordering};
 
     use super::*;
 
@@ -131,12 +188,12 @@ mod tests {
         second.read(SMALL);
         assert!(!second.may_read(&waker) && !second.may_read(&waker));
         assert!(small.may_read(&waker));
-        assert_eq!(buffers.0.waiting.borrow().len(), 1);
+        assert_eq!(buffers.waiting().len(), 1);
         drop(first);
         assert_eq!(woken.0.load(Ordering::SeqCst), 1);
         assert!(second.may_read(&waker));
         second.read(SMALL);
         second.give_back();
-        assert_eq!(buffers.0.lent.get(), 0);
+        assert_eq!(buffers.lent(), 0);
     }
 }

@@ -16,7 +16,7 @@ use tokio::{
     net::TcpStream,
 };
 
-use super::patience::Patience;
+use super::{buffers::poll_read_within, patience::Patience};
 use crate::vectored;
 
 /// How a connection that speaks HTTP/2 from the start begins (RFC 9113 §3.4).
@@ -136,7 +136,8 @@ impl AsyncRead for Line {
             return Poll::Pending;
         }
         let before = buf.filled().len();
-        ready!(Pin::new(&mut self.stream).poll_read(cx, buf))?;
+        let Self { stream, patience, .. } = &mut *self;
+        ready!(poll_read_within(patience.buffers(), Pin::new(stream), cx, buf))?;
         if buf.filled().len() > before {
             self.patience.heard(buf.filled().len() - before);
             Poll::Ready(Ok(()))

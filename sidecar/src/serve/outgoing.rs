@@ -5,11 +5,10 @@ use std::{
     task::{Context, Poll},
 };
 
-use bytes::Bytes;
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
 
 use super::patience::Busy;
-use crate::forward::{AnswerError, Body};
+use crate::forward::{AnswerError, Body, Held};
 
 /// While it is on its way, its connection waits for nobody.
 #[derive(Debug)]
@@ -27,13 +26,13 @@ impl Outgoing {
 }
 
 impl HttpBody for Outgoing {
-    type Data = Bytes;
+    type Data = Held;
     type Error = AnswerError;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, AnswerError>>> {
+    ) -> Poll<Option<Result<Frame<Held>, AnswerError>>> {
         Pin::new(&mut self.body).poll_frame(cx)
     }
 

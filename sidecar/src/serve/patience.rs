@@ -16,7 +16,10 @@ use std::{
 
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use super::{Limits, buffers::Loan};
+use super::{
+    Limits,
+    buffers::{Buffers, Loan},
+};
 
 /// What one connection waits for, shared by its socket, its requests and its timer.
 #[derive(Debug)]
@@ -95,6 +98,11 @@ impl Patience {
     /// It speaks HTTP/2: requests come beside each other, and bytes that belong to none.
     pub(super) fn many_at_once(&self) {
         self.many_at_once.set(true);
+    }
+
+    /// What all callers of its worker have together.
+    pub(super) fn buffers(&self) -> &Buffers {
+        self.loan.buffers()
     }
 
     /// The request that is there next has a body, or has none.

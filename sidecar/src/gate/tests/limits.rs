@@ -62,6 +62,38 @@ fn large_heads_that_do_not_end_are_held_back_and_small_ones_pass() {
 }
 
 #[test]
+fn bodies_that_nobody_takes_are_left_with_who_sends_them() {
+    const LENGTH: usize = 8 << 20;
+    let backend = Backend::serving(|mut connection, _| {
+        while connection.head().is_some() {
+            let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {LENGTH}\r\n\r\n");
+            if connection.send(&[head.into_bytes(), vec![b'x'; LENGTH]].concat()).is_err() {
+                return;
+            }
+        }
+    });
+    let limit = 1 << 20;
+    let setup = with(Limits { buffers: limit, ..Limits::default() }, backend.address());
+    let mut takers: Vec<_> = (0..60).map(|_| setup.client()).collect();
+    for taker in &mut takers {
+        taker.send("GET /healthz HTTP/1.1\r\nHost: api\r\n\r\n");
+    }
+    let buffered = || setup.count(|worker| worker.buffered.load(std::sync::atomic::Ordering::SeqCst) as u64);
+    until(|| buffered() > limit as u64 / 2);
+    let begun = Instant::now();
+    while begun.elapsed() < Duration::from_secs(1) {
+        assert!(buffered() < 3 * limit as u64, "{}", buffered());
+        assert_eq!(setup.client().ask("GET /none", "", "").status, 401);
+    }
+    thread::scope(|scope| {
+        for mut taker in takers {
+            scope.spawn(move || assert_eq!(taker.answer().body.len(), LENGTH));
+        }
+    });
+    until(|| buffered() == 0);
+}
+
+#[test]
 #[cfg(target_os = "linux")]
 fn a_caller_that_never_reads_is_left_and_so_is_the_app() {
     let (gone, left) = std::sync::mpsc::channel();

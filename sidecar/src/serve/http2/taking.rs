@@ -12,7 +12,6 @@ use std::{
     time::Duration,
 };
 
-use bytes::Bytes;
 use hyper::{
     body::{Body, Frame, SizeHint},
     rt::Executor,
@@ -22,7 +21,10 @@ use tokio::{
     time::{Instant, Sleep, sleep_until},
 };
 
-use crate::{forward::AnswerError, serve::outgoing::Outgoing};
+use crate::{
+    forward::{AnswerError, Held},
+    serve::outgoing::Outgoing,
+};
 
 /// Since when one stream's caller has had something that it does not take.
 type Since = Rc<Cell<Option<Instant>>>;
@@ -103,13 +105,13 @@ impl Offered {
 }
 
 impl Body for Offered {
-    type Data = Bytes;
+    type Data = Held;
     type Error = AnswerError;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, AnswerError>>> {
+    ) -> Poll<Option<Result<Frame<Held>, AnswerError>>> {
         // The library asks for more when what it had is taken.
         self.since.set(None);
         let frame = ready!(Pin::new(&mut self.body).poll_frame(cx));
