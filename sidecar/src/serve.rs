@@ -67,7 +67,7 @@ impl Default for Limits {
         Self {
             head: Duration::from_secs(10),
             idle: Duration::from_secs(75),
-            rest: Duration::from_secs(1),
+            rest: Duration::from_millis(100),
             half_closed: Duration::from_secs(5),
             buffer: 64 << 10,
             buffers: 24 << 20,

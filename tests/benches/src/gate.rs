@@ -41,7 +41,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let place = Place { folder: folder.path(), app: &app, sidecar: &args.sidecar, threads };
     let script = folder.path().join("keys.lua");
     std::fs::write(&script, keys.wrk())?;
-    let (_app, _) = Running::start(&mut peers::app(&place)?, &app)?;
+    let (_app, _) = Running::start(&mut peers::app(&place)?, || TcpStream::connect(&app).is_ok())?;
     let (mut all, missing) = peers::all(&place, &keys)?;
     if !args.only.is_empty() {
         all.retain(|peer| args.only.iter().any(|name| name == peer.name));
@@ -65,9 +65,10 @@ pub(crate) fn run(args: &Args) -> Result<()> {
 
 fn measure(peer: &mut Peer, args: &Args, script: &Path, keys: &[String]) -> Result<Measured> {
     let mut measured = Measured::default();
+    let key = keys.first().context("no key")?;
     let running = match &mut peer.command {
         Some(command) => {
-            let (running, start) = Running::start(command, &peer.address)?;
+            let (running, start) = Running::start(command, || asked(&peer.address, key).is_ok())?;
             measured.start = start;
             Some(running)
         }
@@ -89,7 +90,6 @@ fn measure(peer: &mut Peer, args: &Args, script: &Path, keys: &[String]) -> Resu
         (delays.quantile(0.5), delays.quantile(0.9), delays.quantile(0.99));
     if let Some(running) = &running {
         let before = running.used().resident;
-        let key = keys.first().context("no key")?;
         let idle: Vec<TcpStream> = (0..1000).map(|_| asked(&peer.address, key)).collect::<Result<_, _>>()?;
         std::thread::sleep(SETTLED);
         measured.connection = running.used().resident.saturating_sub(before) / idle.len() as u64;

@@ -1,7 +1,6 @@
 //! A measured process: its processor time and memory, from /proc, its children included.
 
 use std::collections::BTreeSet;
-use std::net::TcpStream;
 use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -25,8 +24,8 @@ pub(crate) struct Used {
 // === impl Running ===
 
 impl Running {
-    /// Starts it and waits until somebody listens at `address`; says how long that took.
-    pub(crate) fn start(command: &mut Command, address: &str) -> Result<(Self, Duration)> {
+    /// Starts it and waits until it is `ready`; says how long that took.
+    pub(crate) fn start(command: &mut Command, ready: impl Fn() -> bool) -> Result<(Self, Duration)> {
         let start = Instant::now();
         let child = command
             .stdin(Stdio::null())
@@ -35,12 +34,12 @@ impl Running {
             .spawn()
             .with_context(|| format!("cannot start {}", command.get_program().display()))?;
         let mut running = Self { child };
-        while TcpStream::connect(address).is_err() {
+        while !ready() {
             if let Some(status) = running.child.try_wait()? {
                 bail!("{} ended: {status}", command.get_program().display());
             }
             if start.elapsed() > Duration::from_secs(20) {
-                bail!("{} does not listen at {address}", command.get_program().display());
+                bail!("{} gives no good answer", command.get_program().display());
             }
             sleep(Duration::from_millis(1));
         }
