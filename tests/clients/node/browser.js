@@ -126,6 +126,11 @@ async function abort([url, key]) {
 const keyed = { "X-API-Key": key };
 const blocked = (said, words) => said.filter((line) => words.every((word) => line.includes(word))).length;
 
+// The tools hear of an answer a little later than the page.
+async function until(holds) {
+  for (let i = 0; i < 200 && !holds(); i++) await new Promise((resolve) => setTimeout(resolve, 50));
+}
+
 // Before a Gate that lets preflights through.
 const open = () =>
   withPage(async (page, said) => {
@@ -148,9 +153,12 @@ const open = () =>
     found.no_key = await page.evaluate(ask, [`${url}/api/whoami`, {}]);
     found.wrong_key = await page.evaluate(ask, [`${url}/api/whoami`, { "X-API-Key": wrongKey }]);
     found.missing_scope = await page.evaluate(ask, [`${url}/admin/x`, keyed]);
-    found.console = blocked(said, ["blocked by CORS policy", "No 'Access-Control-Allow-Origin' header"]);
+    const blockedReads = () => blocked(said, ["blocked by CORS policy", "No 'Access-Control-Allow-Origin' header"]);
     // 204 is a preflight.
-    found.network = listed.filter((status) => status !== 204);
+    const answers = () => listed.filter((status) => status !== 204);
+    await until(() => blockedReads() === 3 && answers().length === 3);
+    found.console = blockedReads();
+    found.network = answers();
     // A page of the app's own origin.
     await page.goto(`${url}/live`);
     found.same_origin = {
@@ -164,9 +172,12 @@ const open = () =>
 
 // Before a Gate that does not.
 const closed = () =>
-  withPage(async (page, said) => ({
-    good_key: await page.evaluate(ask, [`${url}/api/whoami`, keyed]),
-    console: blocked(said, ["blocked by CORS policy", "Response to preflight request doesn't pass access control check"]),
-  }));
+  withPage(async (page, said) => {
+    const good_key = await page.evaluate(ask, [`${url}/api/whoami`, keyed]);
+    const failed = () =>
+      blocked(said, ["blocked by CORS policy", "Response to preflight request doesn't pass access control check"]);
+    await until(() => failed() === 1);
+    return { good_key, console: failed() };
+  });
 
 run({ open, closed }, process.argv[2]);

@@ -17,6 +17,7 @@ function open(headers, options) {
   });
   ws.next = () => (heard.length ? Promise.resolve(heard.shift()) : new Promise((resolve) => waiting.push(resolve)));
   ws.ended = new Promise((resolve) => ws.on("close", (code, reason) => resolve([code, reason.toString()])));
+  ws.ended.then(([code]) => waiting.forEach((resolve) => resolve(`closed with ${code}`)));
   ws.on("error", () => {});
   return ws;
 }

@@ -1,4 +1,4 @@
-"""grpcio as a client: `grpc_client.py calls|denied|deadline|sizes`."""
+"""grpcio as a client: `grpc_client.py calls|denied|ends|sizes`."""
 
 import json
 import queue
@@ -80,10 +80,16 @@ def denied():
     }
 
 
-def deadline():
+def ends():
     started = time.monotonic()
     late = failure(method("unary_unary", "Sleep"), b"", metadata=KEYED, timeout=0.5)
-    return {"late": late[0], "soon": time.monotonic() - started < 10}
+    soon = time.monotonic() - started < 10
+    # Without a deadline, which the server would keep by itself.
+    given_up = method("unary_unary", "Sleep").future(b"", metadata=KEYED)
+    time.sleep(0.5)
+    given_up.cancel()
+    unary = method("unary_unary", "Unary")(b"still here", metadata=KEYED, timeout=20)
+    return {"late": late[0], "soon": soon, "given_up": given_up.code().name, "next": unary.decode()}
 
 
 def sizes():
@@ -95,4 +101,4 @@ def sizes():
     return intact
 
 
-print(json.dumps({"calls": calls, "denied": denied, "deadline": deadline, "sizes": sizes}[sys.argv[1]]()))
+print(json.dumps({"calls": calls, "denied": denied, "ends": ends, "sizes": sizes}[sys.argv[1]]()))

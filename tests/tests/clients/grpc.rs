@@ -1,7 +1,10 @@
 //! gRPC: Google's library in Python, on both sides of the gate.
 
+use std::time::Duration;
+
 use anyhow::{Result, ensure};
 use serde_json::json;
+use sidegate_tests::eventually;
 
 use crate::scene::{App, GATE, Scene};
 
@@ -53,12 +56,22 @@ async fn a_denial_is_a_status_of_grpc_and_no_call_reaches_the_app() -> Result<()
 }
 
 #[tokio::test]
-async fn a_deadline_ends_the_call_at_the_app_too() -> Result<()> {
-    let mut scene = Scene::of(GATE, App::Grpc).await?;
-    let seen = scene.python(&["grpc_client.py", "deadline"]).await?;
-    assert_eq!(seen, json!({"late": "DEADLINE_EXCEEDED", "soon": true}));
-    scene.app.wait_for_line(std::time::Duration::from_secs(10), |line| line == "CANCELLED").await?;
-    Ok(())
+async fn a_call_that_is_late_or_given_up_ends_at_the_app_too() -> Result<()> {
+    let scene = Scene::of(GATE, App::Grpc).await?;
+    let seen = scene.python(&["grpc_client.py", "ends"]).await?;
+    let expected = json!({
+        "late": "DEADLINE_EXCEEDED",
+        "soon": true,
+        "given_up": "CANCELLED",
+        "next": "still here",
+    });
+    assert_eq!(seen, expected);
+    eventually(Duration::from_secs(10), "the app leaves off", async || {
+        let ended = scene.app.lines().into_iter().filter(|line| line.text == "CANCELLED").count();
+        ensure!(ended == 2, "{ended} of 2 calls");
+        Ok(())
+    })
+    .await
 }
 
 #[tokio::test]

@@ -20,7 +20,7 @@ use tokio::process::Command;
 
 const SOON: Duration = Duration::from_secs(30);
 /// No client may take longer, whatever it is told.
-const END: Duration = Duration::from_secs(100);
+const END: Duration = Duration::from_secs(75);
 /// The Gate that most clients are tried on.
 pub(crate) const GATE: &str = include_str!("gate.yaml");
 
