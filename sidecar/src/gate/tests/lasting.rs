@@ -216,7 +216,7 @@ fn an_answer_of_an_app_that_always_has_more_ends_with_its_key() {
     client.send(&format!("GET /api/v1/apps HTTP/1.1\r\nHost: api\r\n{}\r\n", key_line("ci")));
     assert_eq!(client.head().0, 200);
     // It reads slower than the app writes, so that the gate never waits for the app.
-    let mut piece = [0; 32 << 10];
+    let mut piece = vec![0; 32 << 10];
     let mut reads_for = |time: Duration| {
         let begun = Instant::now();
         while begun.elapsed() < time {
