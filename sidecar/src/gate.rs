@@ -191,6 +191,12 @@ impl RunningGate {
         self.vitals.clone()
     }
 
+    /// Asks for that, at any time and from anywhere.
+    pub fn revisions(&self) -> impl Fn() -> Option<Revision> + Send + Sync + use<> {
+        let index = self.index.clone();
+        move || index.current().map(|index| index.revision())
+    }
+
     /// Waits until requests are decided by `revision` or a newer one.
     pub fn in_force(&self, revision: Revision) -> impl Future<Output = ()> + Send + use<> {
         let mut index = self.index.reader();

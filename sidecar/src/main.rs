@@ -107,8 +107,6 @@ async fn until_stopped(run: Run) -> anyhow::Result<()> {
         .unless(move |bundle| (bundle.gate != ours).then(|| format!("is for Gate {}", bundle.gate)))
         .follow(stopped.clone())
         .context("cannot start a thread")?;
-    let state = following.state.clone();
-    admin.readiness_from("bundle", move || state.why_not());
     let (stopping, draining) = (stop.clone(), announced.clone());
     admin.readiness_from("drain", move || match (stopping.is_cancelled(), draining.is_cancelled()) {
         (true, _) => Some("stopping".to_owned()),
@@ -139,6 +137,13 @@ async fn until_stopped(run: Run) -> anyhow::Result<()> {
         drain,
         shutdown: stop.clone(),
     })?;
+    let (state, revision) = (following.state.clone(), running.revisions());
+    admin.readiness_from("bundle", move || {
+        // What was read is not in force yet.
+        state
+            .why_not()
+            .or_else(|| revision().is_none().then(|| "no bundle: the first is being indexed".to_owned()))
+    });
     let (vitals, leaving) = (running.vitals(), running.leaving());
     tokio::spawn(async move {
         announced.cancelled().await;

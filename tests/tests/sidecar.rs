@@ -133,6 +133,21 @@ async fn without_a_bundle_all_is_refused_and_it_says_why() -> Result<()> {
 }
 
 #[tokio::test]
+async fn ready_is_only_said_when_requests_are_decided() -> Result<()> {
+    let mut setup = Setup::without_bundle().await?;
+    // It takes a while to make an index of so many.
+    let many: Vec<_> = (0..20_000).map(|_| entry(&ApiKey::mint(&mut rand::rng()))).collect();
+    setup.bundle.keys.extend(many);
+    setup.publish()?;
+    let start = Instant::now();
+    while http::get(&setup.gate.admin, "/readyz").await?.status != 200 {
+        ensure!(start.elapsed() < SOON, "it is never ready");
+    }
+    assert_eq!(setup.status().await?, 200);
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_bundle_that_is_cut_short_older_unknown_foreign_or_gone_changes_nothing() -> Result<()> {
     let mut setup = Setup::start().await?;
     assert_eq!(setup.status().await?, 200);

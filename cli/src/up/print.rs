@@ -2,9 +2,11 @@
 
 use std::{fmt::Write as _, path::Path, time::Duration};
 
+use sidegate_crds::condition::Reason;
+
 use super::state::State;
 use crate::{
-    manifest::Manifest,
+    manifest::{Kind, Manifest, Object},
     output::{Palette, Tone},
 };
 
@@ -105,6 +107,10 @@ impl Banner<'_> {
                 Some(problem) => {
                     let problem = palette.paint(Tone::Doubtful, problem);
                     push(&mut text, format_args!("  {}  {:<width$}  {problem}", kind("ApiKey"), key.name));
+                    if let Some(hint) = self.unlabelled(key) {
+                        let hint = palette.paint(Tone::Doubtful, hint);
+                        push(&mut text, format_args!("  {}  {:<width$}  {hint}", kind(""), ""));
+                    }
                     if key.folder.is_some() {
                         push(&mut text, format_args!("  {}  {:<width$}         {line}", kind(""), ""));
                     }
@@ -124,6 +130,22 @@ impl Banner<'_> {
             ),
         );
         text
+    }
+
+    /// Is no Gate there for it that chooses namespaces by labels, and its own has none that is written?
+    fn unlabelled(&self, key: &KeyRow) -> Option<String> {
+        let (namespace, _) = key.name.split_once('/')?;
+        let refused = key.standing.problem()?.starts_with(Reason::GateNotAvailable.as_str());
+        let mut objects = self.manifest.objects.iter();
+        let written = |object: &Object| object.kind == Kind::Namespace && object.name.name == namespace;
+        let by_labels = |object: &Object| {
+            let mut admit = object.value["spec"]["admit"].as_array().into_iter().flatten();
+            admit.any(|entry| entry["namespaces"]["from"] == "Selector")
+        };
+        if !refused || objects.clone().any(written) || !objects.any(by_labels) {
+            return None;
+        }
+        Some(format!("No file has Namespace {namespace}: where a Gate chooses by labels, it has none here"))
     }
 
     fn headline(&self, palette: Palette) -> String {

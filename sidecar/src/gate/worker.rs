@@ -13,7 +13,7 @@ use std::{
 use jiff::Timestamp;
 use sidegate_runtime::follow::Reader;
 use tokio::{
-    sync::mpsc,
+    sync::{Notify, mpsc},
     task::JoinSet,
     time::{self, MissedTickBehavior, Sleep},
 };
@@ -30,8 +30,10 @@ use crate::{
     verify::Principal,
 };
 
-/// How often the pool is swept and the recorder flushed.
+/// How often the pool is swept, the recorder flushed, and what lasts looked at in any case.
 const TICK: Duration = Duration::from_secs(1);
+/// Seconds, rounded up, by when what lasts is looked at next.
+const LOOK: i64 = 2;
 /// One line in so long about callers that speak TLS.
 const TLS_SAID: Duration = Duration::from_secs(10);
 /// How many ids the system's randomness is asked for at once.
@@ -46,6 +48,8 @@ pub(crate) struct Worker {
     pub(crate) drain: Drain,
     pub(crate) buffers: Buffers,
     standings: Standings,
+    /// Something that lasts has begun whose credential expires before it would be looked at.
+    expires_soon: Notify,
     reader: RefCell<Reader<Index>>,
     index: RefCell<Option<Rc<InForce>>>,
     recorder: RefCell<Box<dyn Recorder>>,
@@ -86,6 +90,7 @@ impl Worker {
             drain: Drain::default(),
             standings: Standings::default(),
             buffers,
+            expires_soon: Notify::new(),
             reader: RefCell::new(shared.index.reader()),
             index: RefCell::default(),
             recorder: RefCell::new(shared.audit.recorder(&shared.gate)),
@@ -128,8 +133,11 @@ impl Worker {
 
     /// Looks at this credential with every new bundle, for something that lasts.
     pub(crate) fn watch(&self, principal: &Arc<Principal>) -> Watch {
-        let index = self.index();
-        self.standings.watch(Arc::clone(principal), index.as_deref().map(Deref::deref), Timestamp::now())
+        let (index, now) = (self.index(), Timestamp::now());
+        if principal.expires_at.is_some_and(|expires| expires <= now.as_second() + LOOK) {
+            self.expires_soon.notify_one();
+        }
+        self.standings.watch(Arc::clone(principal), index.as_deref().map(Deref::deref), now)
     }
 
     /// Gives the time until the first of those that it looked at expires; with a clock that is set
@@ -198,6 +206,7 @@ pub(super) async fn run(worker: Worker, mut accepted: mpsc::UnboundedReceiver<Ac
                 look(expiry.as_mut());
             }
             () = &mut expiry => look(expiry.as_mut()),
+            () = worker.expires_soon.notified() => look(expiry.as_mut()),
             () = &mut deadline, if stopping => {
                 tracing::warn!(connections = connections.len(), "not over by the deadline, cut off");
                 connections.shutdown().await;

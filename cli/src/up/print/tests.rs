@@ -3,6 +3,7 @@ use std::collections::BTreeMap;
 use serde_json::json;
 
 use super::*;
+use crate::manifest::ObjectName;
 
 fn standing(ready: &str, reason: &str, message: &str) -> Standing {
     let condition = |kind: &str| json!({"type": kind, "status": ready, "reason": reason, "message": message});
@@ -47,6 +48,33 @@ fn what_runs_is_in_columns() {
     let folder = Some(".sidegate/secrets/team-a/ci-key-api-key/");
     let keys = vec![key("team-a/ci-key", &["apps:read"], folder, Standing::ready())];
     insta::assert_snapshot!(text(&manifest, vec![gate("dify/api", None, Standing::ready())], keys));
+}
+
+#[test]
+fn a_namespace_that_is_nowhere_written_has_no_labels_and_that_is_said() {
+    let object = |kind, namespace: &str, name: &str, value| Object {
+        kind,
+        name: ObjectName { namespace: namespace.to_owned(), name: name.to_owned() },
+        value,
+        file: String::new(),
+    };
+    let gate = |from: &str| {
+        object(Kind::Gate, "dify", "api", json!({"spec": {"admit": [{"namespaces": {"from": from}}]}}))
+    };
+    let namespace = |name: &str| object(Kind::Namespace, "", name, json!({}));
+    let hint = "No file has Namespace team-a: where a Gate chooses by labels, it has none here";
+    let problem = |reason: &str| standing("False", reason, "there is no Gate");
+    for (objects, standing, said) in [
+        (vec![gate("Selector"), namespace("team-b")], problem("GateNotAvailable"), true),
+        (vec![gate("Selector"), namespace("team-a")], problem("GateNotAvailable"), false),
+        (vec![gate("Names")], problem("GateNotAvailable"), false),
+        (vec![gate("Selector")], problem("NotSupportedYet"), false),
+        (vec![gate("Selector")], Standing::ready(), false),
+    ] {
+        let manifest = Manifest { objects, ..Manifest::default() };
+        let text = text(&manifest, vec![], vec![key("team-a/ci-key", &[], None, standing)]);
+        assert_eq!(text.contains(hint), said, "{text}");
+    }
 }
 
 #[test]

@@ -166,6 +166,21 @@ fn a_websocket_ends_when_its_key_is_suspended_deleted_or_expires_and_no_other_do
 }
 
 #[test]
+fn what_begins_just_before_its_key_expires_ends_when_it_does() {
+    let backend = echo(switched());
+    // The look that comes in any case, a second after the gate has begun, would be 600 ms late.
+    let milliseconds = |time: Timestamp| time.as_millisecond();
+    until(|| (600..650).contains(&(milliseconds(Timestamp::now()) % 1_000)));
+    let setup = Setup::without_bundle(backend.address(), Limits::default());
+    let expires = Timestamp::now().as_second() + 1;
+    change(&setup, 1, |bundle| ci(bundle).exp = Some(expires));
+    let mut client = open(&setup);
+    assert_eq!(client.rest(), b"");
+    let late = milliseconds(Timestamp::now()) - expires * 1_000;
+    assert!((0..300).contains(&late), "{late} ms late");
+}
+
+#[test]
 fn an_answer_that_lasts_ends_with_its_key_and_not_in_good_order() {
     let backend = Backend::serving(|mut connection, _| {
         connection.head();
@@ -201,7 +216,7 @@ fn an_answer_of_an_app_that_always_has_more_ends_with_its_key() {
     client.send(&format!("GET /api/v1/apps HTTP/1.1\r\nHost: api\r\n{}\r\n", key_line("ci")));
     assert_eq!(client.head().0, 200);
     // It reads slower than the app writes, so that the gate never waits for the app.
-    let mut piece = [0; 32 << 10];
+    let mut piece = vec![0; 32 << 10];
     let mut reads_for = |time: Duration| {
         let begun = Instant::now();
         while begun.elapsed() < time {
