@@ -38,8 +38,9 @@ const BACKLOG: i32 = 1024;
 const ASKED_AFTER: Duration = Duration::from_mins(1);
 const ASKED_AGAIN: Duration = Duration::from_secs(15);
 const ASKED: u32 = 4;
-/// How many bytes the kernel takes for another side, a caller or the app, while as many are still to be sent to
-/// it. What it holds is the pod's memory: by itself it takes some megabytes for each that does not read.
+/// How many bytes the kernel takes for another side, a caller or the app, while as many are still to
+/// be sent to it. What it holds is the pod's memory: by itself it takes some megabytes for each that
+/// does not read.
 #[cfg(target_os = "linux")]
 pub(crate) const UNSENT: u32 = 128 << 10;
 /// One line in so long about a source that has too many connections.

@@ -23,7 +23,7 @@ use crate::scene::{Scene, say, with_key};
 const SLOW: usize = 200;
 const ANSWER: u64 = 100_000_000;
 /// What the kernel may hold for one of them, each way, in bytes.
-const MOST_QUEUED: u64 = 512 << 10;
+const MOST_QUEUED: u64 = 1 << 20;
 const SECOND: Duration = Duration::from_secs(1);
 
 /// An answer whose head has been read.

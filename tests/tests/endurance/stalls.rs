@@ -119,8 +119,9 @@ async fn stall(source: Ipv4Addr, address: String, kinds: Vec<Stall>, seen: Arc<M
 
 /// One caller, to its end.
 async fn once(source: Ipv4Addr, address: &str, kind: &Stall) -> Result<()> {
-    let (mut read, mut write) = connect_from(source, address).await?.into_split();
+    // For the gate it begins when the kernel has the connection, which may be before this knows of it.
     let begun = Instant::now();
+    let (mut read, mut write) = connect_from(source, address).await?.into_split();
     write.write_all(&kind.begin).await?;
     let drip = async {
         let mut tick = interval(Duration::from_millis(50));
