@@ -61,7 +61,8 @@ pub(super) async fn serve(
     let announced = Rc::<Cell<bool>>::default();
     let announcing = Rc::clone(&announced);
     let service = service_fn(move |request: Request<Incoming>| {
-        asked.has_body(!request.body().is_end_stream());
+        let has_body = !request.body().is_end_stream();
+        asked.has_body(has_body);
         let busy = asked.busy();
         // hyper keeps room for it in every connection, also in those that wait.
         let answer = Box::pin(request::handle(Rc::clone(&handler), Rc::clone(&caller), request));
@@ -70,7 +71,8 @@ pub(super) async fn serve(
         async move {
             let mut answer = answer.await;
             drain.say_in(&mut answer);
-            announcing.set(answer.headers().contains_key(header::CONNECTION));
+            // Of a body that is not read to its end the HTTP library says so by itself.
+            announcing.set(has_body || answer.headers().contains_key(header::CONNECTION));
             let body = |body| match body {
                 Body::Tunnel(tunnel, watch) => {
                     opening.replace(Some((tunnel, watch)));

@@ -42,7 +42,6 @@ async fn settles(scene: &Scene) -> Result<()> {
 }
 
 #[tokio::test]
-#[ignore = "what is read of answers does not count in the limit that heads have"]
 async fn a_thousand_answers_that_nobody_takes_are_held_within_a_limit() -> Result<()> {
     let scene = Scene::start(&[]).await?;
     let request = format!("GET {ANSWER} HTTP/1.1\r\nHost: gate\r\nX-API-Key: {}\r\n\r\n", scene.key.expose());
@@ -57,7 +56,6 @@ async fn a_thousand_answers_that_nobody_takes_are_held_within_a_limit() -> Resul
 }
 
 #[tokio::test]
-#[ignore = "what is read of answers does not count in the limit that heads have"]
 async fn a_thousand_streams_that_nobody_takes_are_held_within_a_limit() -> Result<()> {
     let scene = Scene::start(&[]).await?;
     let mut open = Vec::new();

@@ -295,7 +295,6 @@ fn the_apps_trailers_reach_the_caller_without_our_names() {
 }
 
 #[test]
-#[ignore = "only behind our own denials does a connection linger, not yet behind the early answer of an app"]
 fn a_caller_that_goes_on_sending_does_not_lose_the_answer_of_an_app_that_has_heard_enough() {
     let backend = Backend::serving(|mut connection, _| {
         connection.head();
