@@ -55,9 +55,13 @@ impl Buffers {
     fn take_back(&self, bytes: usize) {
         self.0.lent.set(self.0.lent.get() - bytes * GROWTH);
         if self.0.lent.get() < self.0.limit {
-            for waker in self.0.waiting.take() {
-                waker.wake();
-            }
+            self.wake();
+        }
+    }
+
+    fn wake(&self) {
+        for waker in self.0.waiting.take() {
+            waker.wake();
         }
     }
 }
@@ -84,6 +88,26 @@ impl Loan {
         let before = lent(self.read.get());
         self.read.set(self.read.get() + bytes);
         self.buffers.lend(lent(self.read.get()) - before);
+    }
+
+    /// So much is held now.
+    pub(super) fn hold(&self, bytes: usize) {
+        let (before, now) = (lent(self.read.replace(bytes)), lent(bytes));
+        if now > before {
+            self.buffers.lend(now - before);
+        } else if now < before {
+            self.buffers.take_back(before - now);
+            if bytes < SMALL {
+                // It may go on by itself, whoever else has to wait.
+                self.buffers.wake();
+            }
+        }
+    }
+
+    /// How much that is.
+    #[cfg(test)]
+    pub(super) fn held(&self) -> usize {
+        self.read.get()
     }
 
     /// Nothing of it is held any more.

@@ -14,6 +14,7 @@ use std::{
     time::Duration,
 };
 
+use http::Request;
 use hyper::{rt::Executor, server::conn::http2, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use sidegate_bundle::denial::Denial;
@@ -27,10 +28,13 @@ use super::{
 };
 use crate::{gate::Worker, request};
 
+mod cut;
 mod frames;
+mod held;
 mod taking;
 mod watched;
 
+use held::Held;
 use taking::{Offered, Streams, late};
 use watched::Watched;
 
@@ -79,12 +83,20 @@ pub(super) async fn serve(
     let limits = &gate.shared.limits;
     let streams = Streams::new(limits.untaken);
     let (handler, asked, made) = (Rc::clone(gate), Rc::clone(patience), streams.clone());
+    let held = Held::new(gate.buffers.loan(), CONNECTION_WINDOW);
+    let holding = Rc::clone(&held);
     let service = service_fn(move |request| {
         let (busy, since) = (asked.busy(), made.make());
-        let answer = request::handle(Rc::clone(&handler), peer.ip(), request);
-        async { Ok::<_, Infallible>(answer.await.map(|body| Offered::new(Outgoing::new(body, busy), since))) }
+        let (parts, body) = Request::into_parts(request);
+        let held = holding.asked(&parts);
+        let answer = request::handle(Rc::clone(&handler), peer.ip(), Request::from_parts(parts, body));
+        async move {
+            let answer = answer.await;
+            held.answered();
+            Ok::<_, Infallible>(answer.map(|body| Offered::new(Outgoing::new(body, busy), since, held)))
+        }
     });
-    let (watched, eye) = Watched::new(line);
+    let (watched, eye) = Watched::new(line, held);
     let connection = http2::Builder::new(streams)
         .timer(TokioTimer::new())
         .max_concurrent_streams(STREAMS)
@@ -98,7 +110,7 @@ pub(super) async fn serve(
         .keep_alive_timeout(PONG)
         .serve_connection(TokioIo::new(watched), service);
     let mut connection = pin!(connection);
-    let mut head = None;
+    let mut late_head = None;
     let end = poll_fn(|cx| {
         if draining.begins(cx) {
             connection.as_mut().graceful_shutdown();
@@ -106,7 +118,7 @@ pub(super) async fn serve(
         if let Poll::Ready(ended) = connection.as_mut().poll(cx) {
             return Poll::Ready(End::Over(ended));
         }
-        if late(eye.in_a_head_since().map(|since| since + limits.head), &mut head, cx).is_ready() {
+        if late(eye.in_a_head_since().map(|since| since + limits.head), &mut late_head, cx).is_ready() {
             return Poll::Ready(End::Head);
         }
         timer.poll(cx).map(|()| End::Idle)

@@ -22,6 +22,7 @@ use tokio::{
     time::{Instant, Sleep, sleep_until},
 };
 
+use super::held::Asked;
 use crate::{forward::AnswerError, serve::outgoing::Outgoing};
 
 /// Since when one stream's caller has had something that it does not take.
@@ -40,6 +41,7 @@ pub(super) struct Streams {
 pub(super) struct Offered {
     body: Outgoing,
     since: Since,
+    _asked: Asked,
 }
 
 // === impl Streams ===
@@ -97,8 +99,8 @@ pub(super) fn late(
 // === impl Offered ===
 
 impl Offered {
-    pub(super) fn new(body: Outgoing, since: Since) -> Self {
-        Self { body, since }
+    pub(super) fn new(body: Outgoing, since: Since, asked: Asked) -> Self {
+        Self { body, since, _asked: asked }
     }
 }
 
