@@ -18,7 +18,7 @@ use tokio::time;
 use super::{
     App, AppError, RequestBody, Sent,
     alone::Alone,
-    held::Holding,
+    piece::Holding,
     http2,
     kept::{Connection, Kept},
 };

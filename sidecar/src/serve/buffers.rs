@@ -128,6 +128,26 @@ impl Loan {
         self.buffers.lend(lent(self.read.get()) - before);
     }
 
+    /// So much is held now.
+    pub(super) fn hold(&self, bytes: usize) {
+        let (before, now) = (lent(self.read.replace(bytes)), lent(bytes));
+        if now > before {
+            self.buffers.lend(now - before);
+        } else if now < before {
+            self.buffers.take_back(before - now);
+            if bytes < SMALL {
+                // It may go on by itself, whoever else has to wait.
+                self.buffers.wake();
+            }
+        }
+    }
+
+    /// How much that is.
+    #[cfg(test)]
+    pub(super) fn held(&self) -> usize {
+        self.read.get()
+    }
+
     /// Nothing of it is held any more.
     pub(super) fn give_back(&self) {
         self.buffers.take_back(lent(self.read.take()));

@@ -15,6 +15,7 @@ use std::{
     time::Duration,
 };
 
+use http::Request;
 use hyper::{rt::Executor, server::conn::http2, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use sidegate_bundle::denial::Denial;
@@ -28,10 +29,13 @@ use super::{
 };
 use crate::{client::Peer, gate::Worker, request};
 
+mod cut;
 mod frames;
+mod held;
 mod taking;
 mod watched;
 
+use held::Held;
 use taking::{Offered, Streams, late};
 use watched::Watched;
 
@@ -83,13 +87,22 @@ pub(super) async fn serve(
     let caller = Rc::new(Peer::from(peer.ip()));
     let served = Rc::<Cell<bool>>::default();
     let serving = Rc::clone(&served);
+    let held = Held::new(gate.buffers.loan(), CONNECTION_WINDOW);
+    let holding = Rc::clone(&held);
     let service = service_fn(move |request| {
         serving.set(true);
         let (busy, since) = (asked.busy(), made.make());
+        let (parts, body) = Request::into_parts(request);
+        let held = holding.asked(&parts);
+        let request = Request::from_parts(parts, body);
         let answer = request::handle(Rc::clone(&handler), Rc::clone(&caller), request);
-        async { Ok::<_, Infallible>(answer.await.map(|body| Offered::new(Outgoing::new(body, busy), since))) }
+        async move {
+            let answer = answer.await;
+            held.answered();
+            Ok::<_, Infallible>(answer.map(|body| Offered::new(Outgoing::new(body, busy), since, held)))
+        }
     });
-    let (watched, eye) = Watched::new(line);
+    let (watched, eye) = Watched::new(line, held);
     let connection = http2::Builder::new(streams)
         .timer(TokioTimer::new())
         .max_concurrent_streams(STREAMS)
@@ -103,7 +116,7 @@ pub(super) async fn serve(
         .keep_alive_timeout(PONG)
         .serve_connection(TokioIo::new(watched), service);
     let mut connection = pin!(connection);
-    let (mut head, mut told) = (None, false);
+    let (mut late_head, mut told) = (None, false);
     let end = poll_fn(|cx| {
         if draining.begins(cx) {
             connection.as_mut().graceful_shutdown();
@@ -120,7 +133,7 @@ pub(super) async fn serve(
                 return Poll::Ready(End::Over(ended));
             }
         }
-        if late(eye.in_a_head_since().map(|since| since + limits.head), &mut head, cx).is_ready() {
+        if late(eye.in_a_head_since().map(|since| since + limits.head), &mut late_head, cx).is_ready() {
             return Poll::Ready(End::Head);
         }
         timer.poll(cx).map(|()| End::Idle)

@@ -392,3 +392,63 @@ fn an_answer_that_nobody_takes_is_left_and_its_connection_goes_on() {
     }
     assert_eq!(setup.count(|worker| worker.connections_closed.get()), 0);
 }
+
+#[test]
+fn bodies_that_no_app_takes_are_held_back_and_small_requests_pass() {
+    let backend = Backend::serving(|mut connection, _| {
+        let received = connection.head().unwrap();
+        if received.header("x-deaf").is_some() {
+            // Until the gate leaves.
+            let mut byte = [0];
+            while connection.stream.peek(&mut byte).is_ok_and(|count| count > 0) {
+                thread::sleep(Duration::from_millis(20));
+            }
+        } else if let Some(body) = connection.body(&received) {
+            let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", body.len());
+            let _ = connection.send(&[head.as_bytes(), &body].concat());
+        }
+    });
+    let limits = Limits { buffers: 128 << 10, ..Limits::default() };
+    let setup = Setup::without_bundle(backend.address(), limits);
+    setup.put_in_force(1);
+    let address = setup.gate.local_addr();
+    let (leave, left) = tokio::sync::oneshot::channel::<()>();
+    let deaf = thread::spawn(move || {
+        LocalRuntime::new().unwrap().block_on(async {
+            let much = "0123456789".repeat(1_600_000);
+            for _ in 0..4 {
+                let (mut sender, _connection) = connect(address).await;
+                for _ in 0..4 {
+                    let mut post = request("POST", "/healthz", false, &much);
+                    post.headers_mut().insert("x-deaf", HeaderValue::from_static("1"));
+                    let asked = sender.send_request(post);
+                    task::spawn_local(async move { drop(asked.await) });
+                }
+            }
+            let _ = left.await;
+        });
+    });
+    until(|| setup.count(|worker| worker.heads_held_back.get()) > 0);
+    LocalRuntime::new().unwrap().block_on(async {
+        for _ in 0..5 {
+            let (mut sender, _connection) = connect(setup.gate.local_addr()).await;
+            let asked = sender.send_request(request("POST", "/healthz", false, "small"));
+            let answer = tokio::time::timeout(Duration::from_secs(5), asked).await.expect("it waits");
+            assert_eq!(text(answer.unwrap()).await, "small");
+        }
+        let closed = || setup.count(|worker| worker.connections_closed.get());
+        let before = closed();
+        drop(leave);
+        deaf.join().unwrap();
+        // Whoever is not read is seen to leave.
+        until(|| closed() >= before + 4);
+        // All of it is there to be lent again, more than once.
+        let body = "0123456789".repeat(50_000);
+        let (mut sender, _connection) = connect(setup.gate.local_addr()).await;
+        for _ in 0..3 {
+            let asked = sender.send_request(request("POST", "/healthz", false, &body));
+            let answer = tokio::time::timeout(Duration::from_secs(10), asked).await.expect("it waits");
+            assert!(text(answer.unwrap()).await == body);
+        }
+    });
+}

@@ -5,8 +5,10 @@
 
 use tokio::time::Instant;
 
+use super::cut::{Cut, Head, Piece};
+
 const PREFACE: usize = 24;
-const FRAME_HEAD: usize = 9;
+const DATA: u8 = 0;
 const HEADERS: u8 = 1;
 const CONTINUATION: u8 = 9;
 const END_HEADERS: u8 = 4;
@@ -14,15 +16,23 @@ const END_HEADERS: u8 = 4;
 /// Follows one connection.
 #[derive(Debug)]
 pub(super) struct Frames {
-    /// What has come of the next frame's head.
-    head: [u8; FRAME_HEAD],
-    come: usize,
-    /// How much of a frame is still to come behind its head.
-    rest: usize,
-    /// Is that frame the last of a request's head, or one before it? `None`: of something else.
-    last: Option<bool>,
+    cut: Cut,
+    /// What kind of frame it is in, or was in last.
+    of: Of,
     /// Since when a request's head is begun and not over.
     since: Option<Instant>,
+    /// How much has come of that head.
+    block: usize,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Of {
+    /// A request's head: its last frame, or one before it.
+    Head {
+        last: bool,
+    },
+    Body,
+    Other,
 }
 
 // === impl Frames ===
@@ -30,37 +40,40 @@ pub(super) struct Frames {
 impl Frames {
     /// From the first byte of the preface.
     pub(super) fn new() -> Self {
-        Self { head: [0; FRAME_HEAD], come: 0, rest: PREFACE, last: None, since: None }
+        Self { cut: Cut::behind(PREFACE), of: Of::Other, since: None, block: 0 }
     }
 
-    /// These came.
-    pub(super) fn follow(&mut self, mut bytes: &[u8]) {
-        let mut begun = false;
-        while !bytes.is_empty() {
-            let room = if self.rest > 0 { self.rest } else { FRAME_HEAD - self.come };
-            let (now, behind) = bytes.split_at(room.min(bytes.len()));
-            bytes = behind;
-            if self.rest > 0 {
-                self.rest -= now.len();
-                continue;
-            }
-            self.head[self.come..][..now.len()].copy_from_slice(now);
-            self.come += now.len();
-            if self.come == FRAME_HEAD {
-                self.come = 0;
-                let [a, b, c, kind, flags, ..] = self.head;
-                self.rest = u32::from_be_bytes([0, a, b, c]) as usize;
-                self.last = matches!(kind, HEADERS | CONTINUATION).then_some(flags & END_HEADERS != 0);
-                begun |= kind == HEADERS;
+    /// These came; so many of them are of bodies.
+    pub(super) fn follow(&mut self, mut bytes: &[u8]) -> usize {
+        let (mut begun, mut body) = (false, 0);
+        while let Some(piece) = self.cut.next(&mut bytes) {
+            match piece {
+                Piece::Head(Head { kind, flags, .. }) => {
+                    self.of = match kind {
+                        DATA => Of::Body,
+                        HEADERS | CONTINUATION => Of::Head { last: flags & END_HEADERS != 0 },
+                        _ => Of::Other,
+                    };
+                    if kind == HEADERS {
+                        (begun, self.block) = (true, 0);
+                    }
+                }
+                Piece::Payload(bytes) if self.of == Of::Body => body += bytes.len(),
+                Piece::Payload(bytes) => self.block += bytes.len(),
             }
         }
         // A frame that is over still stands for what comes next: more of the same head, or not.
-        let inside = self.last.is_some_and(|last| !last || self.rest > 0);
-        if !inside {
-            self.since = None;
+        if !matches!(self.of, Of::Head { last } if !last || self.cut.is_within()) {
+            (self.since, self.block) = (None, 0);
         } else if begun || self.since.is_none() {
             self.since = Some(Instant::now());
         }
+        body
+    }
+
+    /// How much is held of a head that is not over.
+    pub(super) fn block(&self) -> usize {
+        self.block
     }
 
     /// Since when a request's head is begun and not over.

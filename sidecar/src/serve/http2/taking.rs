@@ -21,8 +21,9 @@ use tokio::{
     time::{Instant, Sleep, sleep_until},
 };
 
+use super::held::Asked;
 use crate::{
-    forward::{AnswerError, Held},
+    forward::{AnswerError, Piece},
     serve::outgoing::Outgoing,
 };
 
@@ -42,6 +43,7 @@ pub(super) struct Streams {
 pub(super) struct Offered {
     body: Outgoing,
     since: Since,
+    _asked: Asked,
 }
 
 // === impl Streams ===
@@ -99,19 +101,19 @@ pub(super) fn late(
 // === impl Offered ===
 
 impl Offered {
-    pub(super) fn new(body: Outgoing, since: Since) -> Self {
-        Self { body, since }
+    pub(super) fn new(body: Outgoing, since: Since, asked: Asked) -> Self {
+        Self { body, since, _asked: asked }
     }
 }
 
 impl Body for Offered {
-    type Data = Held;
+    type Data = Piece;
     type Error = AnswerError;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Held>, AnswerError>>> {
+    ) -> Poll<Option<Result<Frame<Piece>, AnswerError>>> {
         // The library asks for more when what it had is taken.
         self.since.set(None);
         let frame = ready!(Pin::new(&mut self.body).poll_frame(cx));

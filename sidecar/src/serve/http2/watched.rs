@@ -1,4 +1,5 @@
-//! The caller's socket with an eye on its frames.
+//! The caller's socket with an eye on its frames, and on what they make us hold: past what the worker
+//! lends no more is read. (Whoever leaves meanwhile is missed when a ping is not answered.)
 
 use std::{
     cell::RefCell,
@@ -13,7 +14,7 @@ use tokio::{
     time::Instant,
 };
 
-use super::frames::Frames;
+use super::{frames::Frames, held::Held};
 use crate::serve::line::Line;
 
 /// Goes to the HTTP library, which keeps it to itself.
@@ -21,6 +22,7 @@ use crate::serve::line::Line;
 pub(super) struct Watched {
     line: Line,
     eye: Eye,
+    held: Rc<Held>,
 }
 
 /// What was seen so far. Clones see the same.
@@ -31,9 +33,9 @@ pub(super) struct Eye(Rc<RefCell<Frames>>);
 
 impl Watched {
     /// From the first byte of the preface.
-    pub(super) fn new(line: Line) -> (Self, Eye) {
+    pub(super) fn new(line: Line, held: Rc<Held>) -> (Self, Eye) {
         let eye = Eye(Rc::new(RefCell::new(Frames::new())));
-        (Self { line, eye: eye.clone() }, eye)
+        (Self { line, eye: eye.clone(), held }, eye)
     }
 }
 
@@ -43,16 +45,23 @@ impl AsyncRead for Watched {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        if !self.held.may_read(cx.waker()) {
+            return Poll::Pending;
+        }
         let before = buf.filled().len();
         ready!(Pin::new(&mut self.line).poll_read(cx, buf))?;
-        self.eye.0.borrow_mut().follow(&buf.filled()[before..]);
+        let mut frames = self.eye.0.borrow_mut();
+        let bodies = frames.follow(&buf.filled()[before..]);
+        self.held.came(bodies, frames.block());
         Poll::Ready(Ok(()))
     }
 }
 
 impl AsyncWrite for Watched {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.line).poll_write(cx, buf)
+        let written = ready!(Pin::new(&mut self.line).poll_write(cx, buf))?;
+        self.held.wrote(&buf[..written]);
+        Poll::Ready(Ok(written))
     }
 
     fn poll_write_vectored(
@@ -60,7 +69,14 @@ impl AsyncWrite for Watched {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.line).poll_write_vectored(cx, bufs)
+        let written = ready!(Pin::new(&mut self.line).poll_write_vectored(cx, bufs))?;
+        let mut rest = written;
+        for buf in bufs {
+            let part = &buf[..rest.min(buf.len())];
+            self.held.wrote(part);
+            rest -= part.len();
+        }
+        Poll::Ready(Ok(written))
     }
 
     fn is_write_vectored(&self) -> bool {

@@ -25,7 +25,7 @@ pub(crate) struct Holding {
 
 /// A piece of a body. It counts until it is dropped.
 #[derive(Debug)]
-pub(crate) struct Held {
+pub(crate) struct Piece {
     bytes: Bytes,
     /// How long it was, and of which body; absent: it is short, and not of a body that comes.
     counted: Option<(usize, Holding)>,
@@ -47,22 +47,22 @@ impl Holding {
         }
     }
 
-    pub(super) fn hold(&self, bytes: Bytes) -> Held {
+    pub(super) fn hold(&self, bytes: Bytes) -> Piece {
         self.pieces.fetch_add(1, Relaxed);
         self.buffers.lend(bytes.len());
-        Held { counted: Some((bytes.len(), self.clone())), bytes }
+        Piece { counted: Some((bytes.len(), self.clone())), bytes }
     }
 }
 
-// === impl Held ===
+// === impl Piece ===
 
-impl From<Bytes> for Held {
+impl From<Bytes> for Piece {
     fn from(bytes: Bytes) -> Self {
         Self { bytes, counted: None }
     }
 }
 
-impl Buf for Held {
+impl Buf for Piece {
     fn remaining(&self) -> usize {
         self.bytes.remaining()
     }
@@ -76,7 +76,7 @@ impl Buf for Held {
     }
 }
 
-impl Drop for Held {
+impl Drop for Piece {
     fn drop(&mut self) {
         if let Some((length, Holding { buffers, pieces })) = self.counted.take() {
             buffers.take_back(length);
