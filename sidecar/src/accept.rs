@@ -17,15 +17,18 @@ use socket2::{Domain, Protocol, Socket, TcpKeepalive, Type};
 use tokio::{
     net::TcpListener,
     runtime,
-    sync::{OwnedSemaphorePermit, Semaphore, mpsc},
+    sync::mpsc,
 };
 use tokio_util::sync::CancellationToken;
 
 use crate::{gate::Part, index::Index, metrics::Counters, serve::Limits};
 
+mod places;
 mod sources;
 mod workers;
 
+use places::Place;
+pub(crate) use places::Places;
 pub(crate) use sources::Share;
 use sources::Sources;
 
@@ -58,7 +61,7 @@ pub(crate) struct Accepted {
     /// Counts while it lives.
     pub(crate) load: Load,
     /// Its place among the connections that a listener may have.
-    pub(crate) place: OwnedSemaphorePermit,
+    pub(crate) place: Place,
     /// Its place among the connections that its source may have; a trusted proxy needs none.
     pub(crate) share: Option<Share>,
 }
@@ -67,6 +70,7 @@ pub(crate) struct Accepted {
 pub(crate) struct Acceptor {
     pub(crate) listener: std::net::TcpListener,
     pub(crate) limits: Limits,
+    pub(crate) places: Places,
     pub(crate) workers: Workers,
     /// Worker `i` gets its connections by `queues[i]`.
     pub(crate) queues: Vec<mpsc::UnboundedSender<Accepted>>,
@@ -112,7 +116,7 @@ impl Acceptor {
     /// Accepts on a thread of its own until `stop` is cancelled; the listener closes then.
     pub(crate) fn start(self, stop: CancellationToken) -> io::Result<()> {
         let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
-        let Self { listener, limits, workers, queues, index, counters, part } = self;
+        let Self { listener, limits, places, workers, queues, index, counters, part } = self;
         let listener = {
             let _inside = runtime.enter();
             TcpListener::from_std(listener)?
@@ -122,7 +126,7 @@ impl Acceptor {
             runtime.block_on(async {
                 tokio::select! {
                     // It only ends when a worker has ended.
-                    () = accept(&listener, &mut door, &workers, &queues) => {}
+                    () = accept(&listener, &places, &mut door, &workers, &queues) => {}
                     () = stop.cancelled() => part.done(),
                 }
             });
@@ -159,13 +163,13 @@ impl Door {
 
 async fn accept(
     listener: &TcpListener,
+    places: &Places,
     door: &mut Door,
     workers: &Workers,
     queues: &[mpsc::UnboundedSender<Accepted>],
 ) {
-    let places = Arc::new(Semaphore::new(door.limits.connections));
     loop {
-        let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
+        let Some(place) = places.take().await else { return };
         match listener.accept().await.and_then(prepare) {
             Ok((stream, peer)) => {
                 let Ok(share) = door.admit(peer.ip()) else { continue };

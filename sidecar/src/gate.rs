@@ -15,7 +15,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    accept::{self, Acceptor, Workers},
+    accept::{self, Acceptor, Places, Workers},
     audit::Audit,
     forward::App,
     index::Index,
@@ -94,6 +94,7 @@ pub(crate) struct Shared {
     pub(crate) index: Newest<Index>,
     pub(crate) audit: Arc<dyn Audit>,
     pub(crate) limits: Limits,
+    pub(crate) places: Places,
     pub(crate) drain: Duration,
     /// Cancelled: callers are to go elsewhere.
     pub(crate) leaving: CancellationToken,
@@ -123,7 +124,9 @@ impl Gate {
         // The acceptor is one more thread that counts.
         let accepted = counters.pop().unwrap_or_default();
         let accepting = limits.clone();
+        let places = Places::new(limits.connections);
         let shared = Arc::new(Shared {
+            places: places.clone(),
             gate,
             port: local_addr.port(),
             app,
@@ -155,6 +158,7 @@ impl Gate {
         let acceptor = Acceptor {
             listener,
             limits: accepting,
+            places,
             workers,
             queues,
             index: index.reader(),

@@ -88,7 +88,7 @@ pub(crate) async fn connection(gate: Rc<Worker>, accepted: Accepted) {
         Err(error) => return tracing::warn!(%error, "a connection cannot be served"),
     };
     let _open = Open::new(&gate);
-    let patience = Patience::new(gate.shared.limits.clone(), gate.buffers.loan());
+    let patience = Patience::new(gate.shared.limits.clone(), gate.buffers.loan(), gate.shared.places.clone());
     let mut timer = Timer::new(Rc::clone(&patience));
     let mut draining = gate.drain.watch();
     let mut line = Line::new(stream, Rc::clone(&patience));

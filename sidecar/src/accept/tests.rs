@@ -26,6 +26,7 @@ fn accepting(workers: usize, limit: usize, per_source: usize) -> Accepting {
     let counters = Arc::<Counters>::default();
     let acceptor = Acceptor {
         listener,
+        places: Places::new(limits.connections),
         limits,
         workers,
         queues: senders,

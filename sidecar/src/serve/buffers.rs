@@ -39,6 +39,8 @@ struct Purse {
 pub(super) struct Loan {
     buffers: Buffers,
     read: Cell<usize>,
+    /// Did it have to wait since it was given back?
+    held_back: Cell<bool>,
 }
 
 // === impl Buffers ===
@@ -49,7 +51,7 @@ impl Buffers {
     }
 
     pub(super) fn loan(&self) -> Loan {
-        Loan { buffers: self.clone(), read: Cell::default() }
+        Loan { buffers: self.clone(), read: Cell::default(), held_back: Cell::default() }
     }
 
     /// Is there something left to lend? If not, `waker` is woken when it is worth asking again.
@@ -65,14 +67,11 @@ impl Buffers {
         self.lent() >= self.0.limit
     }
 
-    /// `false`: this one waits already.
-    fn wait(&self, waker: &Waker) -> bool {
+    fn wait(&self, waker: &Waker) {
         let mut waiting = self.waiting();
-        let new = !waiting.iter().any(|other| other.will_wake(waker));
-        if new {
+        if !waiting.iter().any(|other| other.will_wake(waker)) {
             waiting.push(waker.clone());
         }
-        new
     }
 
     pub(crate) fn lend(&self, bytes: usize) {
@@ -115,7 +114,8 @@ impl Loan {
         if self.read.get() < SMALL || !self.buffers.is_full() {
             return true;
         }
-        if self.buffers.wait(waker) {
+        self.buffers.wait(waker);
+        if !self.held_back.replace(true) {
             self.buffers.0.counters.heads_held_back.add();
         }
         false
@@ -150,6 +150,7 @@ impl Loan {
 
     /// Nothing of it is held any more.
     pub(super) fn give_back(&self) {
+        self.held_back.set(false);
         self.buffers.take_back(lent(self.read.take()));
     }
 }

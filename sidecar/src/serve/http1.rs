@@ -133,6 +133,10 @@ pub(super) async fn serve(
         // Dropping the connection closes it, and the app's.
         End::Over | End::Late => return None,
         End::Rest => {
+            if !parts.read_buf.is_empty() {
+                // A head that began behind the last request; from now on it has its time.
+                patience.heard(parts.read_buf.len());
+            }
             line.put_back(parts.read_buf);
             return Some(line);
         }

@@ -20,6 +20,10 @@ use super::{
     Limits,
     buffers::{Buffers, Loan},
 };
+use crate::accept::Places;
+
+/// How often it is looked whether somebody else needs the place of a connection that is idle.
+const LOOK: Duration = Duration::from_secs(5);
 
 /// What one connection waits for, shared by its socket, its requests and its timer.
 #[derive(Debug)]
@@ -27,6 +31,7 @@ pub(super) struct Patience {
     limits: Limits,
     /// What is held of the head that comes, or that is being answered.
     loan: Loan,
+    places: Places,
     phase: Cell<Phase>,
     /// How many requests are there. Of HTTP/2 there can be more than one.
     requests: Cell<usize>,
@@ -78,7 +83,7 @@ pub(super) struct Timer {
 
 impl Patience {
     /// A connection that was just made.
-    pub(super) fn new(limits: Limits, loan: Loan) -> Rc<Self> {
+    pub(super) fn new(limits: Limits, loan: Loan, places: Places) -> Rc<Self> {
         let phase = Cell::new(Phase::Head(Instant::now()));
         let (ended, waiting, answering) = (Cell::default(), Cell::default(), Cell::default());
         Rc::new(Self {
@@ -87,6 +92,7 @@ impl Patience {
             many_at_once: Cell::default(),
             limits,
             loan,
+            places,
             phase,
             ended,
             waiting,
@@ -184,9 +190,13 @@ impl Patience {
     }
 
     /// Is it between two requests, and has been for a while?
-    fn rests(&self) -> bool {
+    fn is_idle(&self) -> bool {
         let idle = matches!(self.phase.get(), Phase::Idle(since) if since.elapsed() >= self.limits.rest);
-        idle && !self.answering.get() && !self.had_body.get() && !self.many_at_once.get()
+        idle && !self.answering.get()
+    }
+
+    fn rests(&self) -> bool {
+        self.is_idle() && !self.had_body.get() && !self.many_at_once.get()
     }
 
     /// When it ends; `None`: not as things are.
@@ -233,7 +243,7 @@ impl Timer {
 
     /// Ready when patience has ended. To be asked after whatever may have changed the phase.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        self.poll_within(cx, self.patience.limits.idle, |_| false).map(|_| ())
+        self.poll_within(cx, LOOK, |_| false).map(|_| ())
     }
 
     /// The same, and ready too when it could rest: after [`Timer::may_rest`].
@@ -258,6 +268,9 @@ impl Timer {
             let now = Instant::now();
             let next = match self.patience.deadline() {
                 Some(deadline) if deadline <= now => return Poll::Ready(Fired::Late),
+                _ if self.patience.is_idle() && self.patience.places.gives_way() => {
+                    return Poll::Ready(Fired::Late);
+                }
                 _ if rests(&self.patience) => return Poll::Ready(Fired::Rest),
                 Some(deadline) => deadline.min(now + longest),
                 None => now + longest,

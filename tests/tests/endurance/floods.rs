@@ -114,7 +114,6 @@ async fn when_all_places_are_taken_whoever_has_one_is_served_and_the_rest_when_t
 }
 
 #[tokio::test]
-#[ignore = "whoever only waits for its next request keeps its place, and others wait for it"]
 async fn when_all_places_are_taken_by_callers_that_only_wait_one_of_them_gives_way() -> Result<()> {
     let scene = Scene::start(&["--max-connections", "300"]).await?;
     let mut waiting = Vec::new();

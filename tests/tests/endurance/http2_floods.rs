@@ -194,7 +194,6 @@ async fn requests_that_are_given_up_and_frames_that_must_be_answered_make_nobody
 }
 
 #[tokio::test]
-#[ignore = "one HTTP/2 connection reads a mebibyte before any other connection of its worker has its turn"]
 async fn many_frames_at_once_make_nobody_wait() -> Result<()> {
     let scene = Scene::start(&[]).await?;
     withstands(&scene, &[Attack::ManyPings]).await?;

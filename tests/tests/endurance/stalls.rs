@@ -77,7 +77,7 @@ fn stalls(key: &ApiKey) -> Vec<Stall> {
             b"GET /second HTTP/1.1\r\nX-More: ",
             head,
         ),
-        stall("half a head right behind another", &with_key("GET /", "\r\nGET /second"), b"", None),
+        stall("half a head right behind another", &with_key("GET /", "\r\nGET /second"), b"", head),
         stall("waits for ever", &with_key("GET /", "\r\n"), b"", None),
         stall("HTTP/2 without a request", HTTP2, b"", None),
         stall("half an HTTP/2 frame", &[HTTP2, b"\0\0\x40\x01"].concat(), b"", None),

@@ -234,7 +234,8 @@ fn heads_past_the_limits_are_refused() {
 #[test]
 fn connections_past_the_limit_wait_for_a_place() {
     let backend = Backend::echo();
-    let limits = Limits { connections: 2, ..Limits::default() };
+    // None of them is idle so soon that it would give way.
+    let limits = Limits { connections: 2, rest: Duration::from_mins(1), ..Limits::default() };
     let setup = Setup::without_bundle(backend.address(), limits);
     setup.put_in_force(1);
     let mut held: Vec<_> = (0..2).map(|_| setup.client()).collect();
@@ -248,6 +249,23 @@ fn connections_past_the_limit_wait_for_a_place() {
     third.stream.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
     held.pop();
     assert_eq!(third.answer().status, 200);
+}
+
+#[test]
+fn who_only_waits_gives_way_to_who_comes_and_to_no_more() {
+    let backend = Backend::echo();
+    let limits = Limits { connections: 3, rest: Duration::from_millis(5), ..Limits::default() };
+    let setup = Setup::without_bundle(backend.address(), limits);
+    setup.put_in_force(1);
+    let post = |client: &mut Client| assert_eq!(client.ask("POST /healthz", "", "body").status, 200);
+    let mut held: Vec<_> = (0..3).map(|_| setup.client()).collect();
+    held.iter_mut().for_each(post);
+    for come in 1..=4 {
+        let mut client = setup.client();
+        post(&mut client);
+        held.push(client);
+        assert!(setup.count(|worker| worker.connections_closed.get()) <= come + 1);
+    }
 }
 
 #[test]

@@ -4,18 +4,22 @@
 use std::{
     cell::RefCell,
     io,
-    pin::Pin,
+    pin::{Pin, pin},
     rc::Rc,
     task::{Context, Poll, ready},
 };
 
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
+    task,
     time::Instant,
 };
 
 use super::{frames::Frames, held::Held};
 use crate::serve::line::Line;
+
+/// How much is read at once: frames that only have to be answered come some ten thousand to a mebibyte.
+const TURN: usize = 16 << 10;
 
 /// Goes to the HTTP library, which keeps it to itself.
 #[derive(Debug)]
@@ -23,6 +27,8 @@ pub(super) struct Watched {
     line: Line,
     eye: Eye,
     held: Rc<Held>,
+    /// How much was read since the worker's other connections had their turn.
+    turn: usize,
 }
 
 /// What was seen so far. Clones see the same.
@@ -35,7 +41,7 @@ impl Watched {
     /// From the first byte of the preface.
     pub(super) fn new(line: Line, held: Rc<Held>) -> (Self, Eye) {
         let eye = Eye(Rc::new(RefCell::new(Frames::new())));
-        (Self { line, eye: eye.clone(), held }, eye)
+        (Self { line, eye: eye.clone(), held, turn: 0 }, eye)
     }
 }
 
@@ -48,8 +54,19 @@ impl AsyncRead for Watched {
         if !self.held.may_read(cx.waker()) {
             return Poll::Pending;
         }
+        if self.turn >= TURN {
+            self.turn = 0;
+            // More is there. Woken behind those for whom something has come meanwhile.
+            let _ = pin!(task::yield_now()).poll(cx);
+            return Poll::Pending;
+        }
         let before = buf.filled().len();
-        ready!(Pin::new(&mut self.line).poll_read(cx, buf))?;
+        let Poll::Ready(read) = Pin::new(&mut self.line).poll_read(cx, buf) else {
+            self.turn = 0;
+            return Poll::Pending;
+        };
+        read?;
+        self.turn += buf.filled().len() - before;
         let mut frames = self.eye.0.borrow_mut();
         let bodies = frames.follow(&buf.filled()[before..]);
         self.held.came(bodies, frames.block());

@@ -3,6 +3,7 @@ use std::{future::poll_fn, io::Read, net::TcpListener, time::Duration};
 use tokio::{io::AsyncWriteExt, net::TcpStream, time::timeout};
 
 use super::*;
+use crate::accept::Places;
 use crate::serve::{buffers::Buffers, line::Line};
 
 /// hyper drops the body as soon as its last piece is in the buffer; that may be long before the
@@ -13,6 +14,7 @@ async fn a_caller_that_takes_its_time_over_the_end_of_an_answer_is_not_idle() {
     let patience = Patience::new(
         Limits { idle, ..Limits::default() },
         Buffers::new(0, std::sync::Arc::default()).loan(),
+        Places::new(1),
     );
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
