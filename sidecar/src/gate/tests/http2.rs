@@ -436,13 +436,9 @@ fn bodies_that_no_app_takes_are_held_back_and_small_requests_pass() {
             let answer = tokio::time::timeout(Duration::from_secs(5), asked).await.expect("it waits");
             assert_eq!(text(answer.unwrap()).await, "small");
         }
-        let closed = || setup.count(|worker| worker.connections_closed.get());
-        let before = closed();
         drop(leave);
         deaf.join().unwrap();
-        // Whoever is not read is seen to leave.
-        until(|| closed() >= before + 4);
-        // All of it is there to be lent again, more than once.
+        // Nobody waits for those who left: that is not seen before a ping of theirs is missed.
         let body = "0123456789".repeat(50_000);
         let (mut sender, _connection) = connect(setup.gate.local_addr()).await;
         for _ in 0..3 {
