@@ -17,7 +17,7 @@ use sidegate_tests::streams::{KINDS, Stream};
 use sidegate_tests::{Process, eventually, http};
 use tokio::net::TcpStream;
 use tokio::task::{JoinHandle, JoinSet};
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 use super::{open_all, readable_by, start, start_with};
 
@@ -42,7 +42,8 @@ async fn open_http2(address: &str) -> Result<Http2> {
 /// A request by HTTP/2; `None`: the connection is one that goes, and nothing of the request was sent.
 async fn ask_http2(sender: &mut SendRequest<Empty<Bytes>>, address: &str, key: &str) -> Result<Option<u16>> {
     let request = ::http::Request::get(format!("http://{address}/short")).header("x-api-key", key);
-    match sender.send_request(request.body(Empty::new())?).await {
+    let asked = timeout(SOON, sender.send_request(request.body(Empty::new())?));
+    match asked.await.context("no answer")? {
         Ok(answer) => {
             let status = answer.status().as_u16();
             answer.into_body().collect().await?;
@@ -86,13 +87,13 @@ async fn announced_it_answers_everything_and_sends_callers_elsewhere() -> Result
         let answer = Connection::open(&address).await?.send(&with(key)).await?;
         assert_eq!((answer.status, answer.header("connection")), (status, Some("close")));
     }
-    tokio::time::timeout(SOON, connection).await.context("no GOAWAY")???;
+    timeout(SOON, connection).await.context("no GOAWAY")???;
     for _ in 0..2 {
         let (mut sender, connection) = open_http2(&address).await?;
         // As slow a caller as there may be: a GOAWAY before its request would be no answer to it.
         sleep(Duration::from_millis(100)).await;
         assert_eq!(ask_http2(&mut sender, &address, key).await?, Some(200));
-        tokio::time::timeout(SOON, connection).await.context("no GOAWAY")???;
+        timeout(SOON, connection).await.context("no GOAWAY")???;
     }
     for kind in KINDS {
         early.push(Stream::open(kind, &address, key).await?);
@@ -120,6 +121,8 @@ async fn asked_to_stop_it_lets_streams_go_on_to_the_deadline_while_their_key_cou
         Ok(())
     })
     .await?;
+    // A look at the folder that was under way is over by then.
+    sleep(Duration::from_millis(800)).await;
     gate.bundle.keys[0].standing = Standing::Suspended;
     gate.publish()?;
     for (_, stream) in &mut streams {
@@ -206,7 +209,7 @@ async fn ask_on_and_on(habit: Habit, service: Service, key: String, stop: Arc<At
             }
             Habit::Http2 => {
                 let (mut sender, _connection) = open_http2(&pod).await?;
-                while !stop.load(Ordering::Relaxed) && sender.ready().await.is_ok() {
+                while !stop.load(Ordering::Relaxed) && timeout(SOON, sender.ready()).await?.is_ok() {
                     match ask_http2(&mut sender, &pod, &key).await {
                         Ok(Some(200)) => answered += 1,
                         Ok(None) => break,
