@@ -39,6 +39,8 @@ struct Purse {
 pub(super) struct Loan {
     buffers: Buffers,
     read: Cell<usize>,
+    /// So much of it needs no leave.
+    free: usize,
     /// Did it have to wait since it was given back?
     held_back: Cell<bool>,
 }
@@ -50,8 +52,19 @@ impl Buffers {
         Self(Arc::new(Purse { limit, counters, waiting: Mutex::default() }))
     }
 
+    /// For heads.
     pub(super) fn loan(&self) -> Loan {
-        Loan { buffers: self.clone(), read: Cell::default(), held_back: Cell::default() }
+        self.loan_beyond(SMALL)
+    }
+
+    /// For what comes in frames: one that began must be able to end, else what is before it is never
+    /// given back.
+    pub(super) fn loan_for_frames(&self, largest: usize) -> Loan {
+        self.loan_beyond(SMALL + largest)
+    }
+
+    fn loan_beyond(&self, free: usize) -> Loan {
+        Loan { buffers: self.clone(), read: Cell::default(), free, held_back: Cell::default() }
     }
 
     /// Is there something left to lend? If not, `waker` is woken when it is worth asking again.
@@ -111,7 +124,7 @@ impl Loan {
 
     /// May more of the head be read? If not, `waker` is woken when it is worth asking again.
     pub(super) fn may_read(&self, waker: &Waker) -> bool {
-        if self.read.get() < SMALL || !self.buffers.is_full() {
+        if self.read.get() < self.free || !self.buffers.is_full() {
             return true;
         }
         self.buffers.wait(waker);
@@ -123,19 +136,19 @@ impl Loan {
 
     /// So much more of it was read.
     pub(super) fn read(&self, bytes: usize) {
-        let before = lent(self.read.get());
+        let before = self.lent(self.read.get());
         self.read.set(self.read.get() + bytes);
-        self.buffers.lend(lent(self.read.get()) - before);
+        self.buffers.lend(self.lent(self.read.get()) - before);
     }
 
     /// So much is held now.
     pub(super) fn hold(&self, bytes: usize) {
-        let (before, now) = (lent(self.read.replace(bytes)), lent(bytes));
+        let (before, now) = (self.lent(self.read.replace(bytes)), self.lent(bytes));
         if now > before {
             self.buffers.lend(now - before);
         } else if now < before {
             self.buffers.take_back(before - now);
-            if bytes < SMALL {
+            if bytes < self.free {
                 // It may go on by itself, whoever else has to wait.
                 self.buffers.wake();
             }
@@ -148,10 +161,15 @@ impl Loan {
         self.read.get()
     }
 
+    /// Of so much that was read.
+    fn lent(&self, read: usize) -> usize {
+        read.saturating_sub(self.free)
+    }
+
     /// Nothing of it is held any more.
     pub(super) fn give_back(&self) {
         self.held_back.set(false);
-        self.buffers.take_back(lent(self.read.take()));
+        self.buffers.take_back(self.lent(self.read.take()));
     }
 }
 
@@ -177,11 +195,6 @@ pub(crate) fn poll_read_within(
     let read = little.filled().len();
     buf.advance(read);
     Poll::Ready(Ok(()))
-}
-
-/// Of so much that was read.
-fn lent(read: usize) -> usize {
-    read.saturating_sub(SMALL)
 }
 
 #[cfg(test)]
