@@ -5,7 +5,11 @@
 //! stands before it, as 6 base62 characters: a typo, or a scanner's false hit, is told apart
 //! without a look-up. Parsing is strict: there is one text for one key.
 
-use std::{borrow::Borrow, fmt, str::FromStr};
+use std::{
+    borrow::{Borrow, Cow},
+    fmt,
+    str::FromStr,
+};
 
 use rand::CryptoRng;
 use serde::{Deserialize, Serialize};
@@ -56,6 +60,26 @@ pub struct MalformedKey;
 #[derive(Debug, Error, Clone, Copy, PartialEq, Eq)]
 #[error("a key id has {ID_LENGTH} characters of 0-9, A-Z, a-z")]
 pub struct MalformedKeyId;
+
+/// The text, and of each key in it no more than its public id: for what callers wrote where no key
+/// belongs, such as a path.
+pub fn without_secrets(text: &str) -> Cow<'_, str> {
+    if text.len() < SECRET_START || !text.contains(PREFIX) {
+        return Cow::Borrowed(text);
+    }
+    let mut parts = text.split(PREFIX);
+    let mut told = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let is_of_a_key = |character: char| character.is_ascii_alphanumeric() || character == '_';
+        let end = part.find(|character| !is_of_a_key(character)).unwrap_or(part.len());
+        let (key, behind) = part.split_at(end);
+        told.push_str(PREFIX);
+        told.push_str(key.get(..ID_LENGTH).unwrap_or(key));
+        told.push_str(if key.len() > ID_LENGTH { "_…" } else { "" });
+        told.push_str(behind);
+    }
+    Cow::Owned(told)
+}
 
 // === impl ApiKey ===
 

@@ -81,3 +81,18 @@ proptest! {
         prop_assert_ne!(one.verifier(), other.verifier());
     }
 }
+
+#[test]
+fn what_is_told_of_a_key_in_a_text_is_its_id() {
+    let id = "0123456789ABCDEF";
+    for (text, told) in [
+        ("/api/v1/apps", "/api/v1/apps".to_owned()),
+        (&format!("/keys/{KNOWN}/x"), format!("/keys/sk-sg_{id}_…/x")),
+        (&format!("{KNOWN}{KNOWN}"), format!("sk-sg_{id}_…sk-sg_{id}_…")),
+        (&KNOWN[..40], format!("sk-sg_{id}_…")),
+        ("a very long text before sk-sg_ab%20", "a very long text before sk-sg_ab%20".to_owned()),
+        ("é sk-sg_éééééééééééééééé", "é sk-sg_éééééééééééééééé".to_owned()),
+    ] {
+        assert_eq!(without_secrets(text), told, "{text}");
+    }
+}

@@ -5,7 +5,9 @@ use std::{net::IpAddr, ops::Deref, rc::Rc, sync::Arc, time::Instant};
 use bytes::Bytes;
 use http::{HeaderValue, Method, Response, Version, header, request::Parts, response};
 use jiff::Timestamp;
-use sidegate_bundle::{Revision, audit::Decision, denial::Denial, gate::AuditAllow};
+use sidegate_bundle::{
+    Revision, api_key::without_secrets, audit::Decision, denial::Denial, gate::AuditAllow,
+};
 
 use crate::{
     Decided, Permit,
@@ -186,6 +188,7 @@ impl Entry {
             }
             Judged::NoBundle(path) => (path.as_str(), None, None),
         };
+        let (method, path) = (without_secrets(self.method.as_str()), without_secrets(path));
         let unenforced = self.verdict().ok().and_then(Permit::unenforced).map(Denial::word);
         if let (None, Some(word)) = (denial, unenforced) {
             self.gate.counters.let_through(word);
@@ -199,8 +202,8 @@ impl Entry {
             enforced: denial.is_some(),
             actor: principal.map(Principal::actor),
             client: self.client,
-            method: self.method.as_str(),
-            path,
+            method: &method,
+            path: &path,
             request_id: self.id.as_str(),
             duration: microseconds(self.begun),
         };

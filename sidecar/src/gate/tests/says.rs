@@ -130,3 +130,13 @@ fn a_denied_head_is_told_the_length_of_what_get_is_sent() {
     assert_eq!((status, client::header(&head, "content-length")), (401, Some(&*length.to_string())));
     assert_eq!(client.ask("GET /healthz", "", "").status, 200, "nothing came behind the head");
 }
+
+#[test]
+fn of_a_key_in_a_path_the_audit_is_told_the_id() {
+    let backend = Backend::echo();
+    let setup = Setup::new(backend.address());
+    let key = api_key("ci");
+    setup.client().ask(&format!("GET /keys/{}", key.expose()), "", "");
+    let told = setup.told(1);
+    assert_eq!(told[0].path, format!("/keys/sk-sg_{}_…", key.id().as_str()));
+}
