@@ -13,10 +13,11 @@ use std::{
 use thiserror::Error;
 use tracing::{Level, Metadata};
 use tracing_subscriber::{
-    EnvFilter,
-    filter::{ParseError, filter_fn},
+    Layer as _,
+    filter::{ParseError, Targets, filter_fn},
     fmt as subscriber,
     layer::SubscriberExt as _,
+    registry,
     util::SubscriberInitExt as _,
 };
 
@@ -59,17 +60,15 @@ pub struct UnknownFormat;
 pub fn init(format: LogFormat, default: &str) -> Result<(), TelemetryError> {
     let directives = env::var(FILTER).unwrap_or_default();
     let directives = if directives.is_empty() { format!("{default},{QUIET}") } else { directives };
-    let filter = EnvFilter::builder().parse(&directives).map_err(TelemetryError::Filter)?;
+    let filter: Targets = directives.parse().map_err(TelemetryError::Filter)?;
     let colour = io::stderr().is_terminal() && env::var_os("NO_COLOR").is_none();
-    let lines = subscriber().with_env_filter(filter).with_writer(io::stderr);
-    let discreet = filter_fn(is_discreet);
-    match format {
-        LogFormat::Json => {
-            lines.json().flatten_event(true).with_ansi(false).finish().with(discreet).try_init()
-        }
-        LogFormat::Pretty => lines.with_target(false).with_ansi(colour).finish().with(discreet).try_init(),
-    }
-    .map_err(|_| TelemetryError::Twice)
+    let lines = subscriber::layer().with_writer(io::stderr);
+    let lines = match format {
+        LogFormat::Json => lines.json().flatten_event(true).with_ansi(false).boxed(),
+        LogFormat::Pretty => lines.with_target(false).with_ansi(colour).boxed(),
+    };
+    let asked = registry().with(lines).with(filter).with(filter_fn(is_discreet));
+    asked.try_init().map_err(|_| TelemetryError::Twice)
 }
 
 /// May it be logged, if it is asked for?

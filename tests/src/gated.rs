@@ -92,6 +92,23 @@ impl Gated {
         log: &str,
         arguments: &[&str],
     ) -> Result<Self> {
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            match Self::start_once(app, bundle.clone(), log, arguments).await {
+                // Another test took the port meanwhile.
+                Err(error) if tries < 4 && format!("{error:#}").contains("is in use") => {}
+                started => return started,
+            }
+        }
+    }
+
+    async fn start_once(
+        app: SocketAddr,
+        bundle: GateBundle,
+        log: &str,
+        arguments: &[&str],
+    ) -> Result<Self> {
         let folder = tempfile::tempdir()?;
         let mount = folder.path().join("bundle");
         let mut projection = Projection::create(&mount)?;

@@ -20,7 +20,7 @@ pub(crate) struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum What {
-    /// The gate beside no gate, HAProxy, nginx, Caddy and Envoy, as far as they are installed
+    /// The gate beside no gate, HAProxy, nginx, Caddy, Envoy and Traefik, as far as they are installed
     Gate {
         /// --rounds N, --seconds N, --connections N, --keys N, --rate N (of the open loop), --only gate,haproxy,…
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]

