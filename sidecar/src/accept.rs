@@ -14,11 +14,7 @@ use std::{
 
 use sidegate_runtime::follow::Reader;
 use socket2::{Domain, Protocol, Socket, TcpKeepalive, Type};
-use tokio::{
-    net::TcpListener,
-    runtime,
-    sync::mpsc,
-};
+use tokio::{net::TcpListener, runtime, sync::mpsc};
 use tokio_util::sync::CancellationToken;
 
 use crate::{gate::Part, index::Index, metrics::Counters, serve::Limits};

@@ -19,8 +19,8 @@ use tokio::time::{Sleep, sleep};
 
 use super::{
     alone::Alone,
-    piece::{Holding, Piece},
     kept::Kept,
+    piece::{Holding, Piece},
     tunnel::Tunnel,
 };
 use crate::{

@@ -18,9 +18,9 @@ use tokio::time;
 use super::{
     App, AppError, RequestBody, Sent,
     alone::Alone,
-    piece::Holding,
     http2,
     kept::{Connection, Kept},
+    piece::Holding,
 };
 use crate::{
     metrics::Counters,
