@@ -67,7 +67,9 @@ pub(crate) struct Run {
     /// Threads that serve; by default one for each core.
     #[arg(long, value_name = "N")]
     pub(crate) threads: Option<NonZeroUsize>,
-    /// Connections at once; the others wait.
+    /// Connections at once; for one more, one that only waits for its next request is closed.
+    ///
+    /// If none does, those that come wait.
     #[arg(long, value_name = "N", default_value_t = 4096, value_parser = connections)]
     pub(crate) max_connections: usize,
     /// Connections at once of one source, an IPv4 address or an IPv6 /64, that is not a trusted proxy.
@@ -126,6 +128,25 @@ mod tests {
     #[test]
     fn the_command_line_has_no_contradiction() {
         Command::command().debug_assert();
+    }
+
+    #[test]
+    fn every_flag_is_documented_with_its_value_and_default() {
+        let page = include_str!("../../docs/sidecar.md");
+        let command = Command::command();
+        for what in command.get_subcommands() {
+            for flag in what.get_arguments().filter(|flag| !flag.is_global_set()) {
+                let Some(long) = flag.get_long().filter(|long| *long != "help") else { continue };
+                let name = flag.get_value_names().unwrap_or_default().join(" ");
+                let prefix = if what.get_name() == "run" { "" } else { what.get_name() };
+                let row = format!("| `{}` | ", format!("{prefix} --{long} {name}").trim());
+                let at = page.find(&row).unwrap_or_else(|| panic!("docs/sidecar.md has no row {row}"));
+                for default in flag.get_default_values() {
+                    let default = format!("`{}` | ", default.display());
+                    assert!(page[at + row.len()..].starts_with(&default), "{row}{default}");
+                }
+            }
+        }
     }
 
     #[test]

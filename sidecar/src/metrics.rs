@@ -163,7 +163,7 @@ impl Collector for Metrics {
         )?;
         counter(
             "sidegate_heads_held_back",
-            "Large heads that waited since all heads together were too large",
+            "Large heads that waited since all heads and bodies together were too large",
             &|gate, family| one(family, &[("gate", &gate.gate)], gate.sum(|worker| &worker.heads_held_back)),
         )?;
         let mut gauge = |name, help, value: &dyn Fn(&Series) -> Option<u64>| {
@@ -306,6 +306,17 @@ mod tests {
         registry.register_collector(Box::new(metrics));
         let mut text = String::new();
         text::encode(&mut text, &registry).unwrap();
+        for line in text.lines().filter_map(|line| line.strip_prefix("# TYPE ")) {
+            let documented = match line.split_once(' ') {
+                Some((name, "counter")) => format!("| `{name}_total` |"),
+                Some((name, _)) => format!("| `{name}` |"),
+                None => panic!("{line}"),
+            };
+            assert!(
+                include_str!("../../docs/sidecar.md").contains(&documented),
+                "docs/sidecar.md: {documented}"
+            );
+        }
         insta::assert_snapshot!(text);
     }
 }

@@ -171,8 +171,8 @@ const OURS: &str = "x-sidegate-";
 fn remove(headers: &mut HeaderMap, unwanted: impl Fn(&HeaderName, &HeaderMap, &Named<'_>) -> bool) {
     let named = Named::of(headers);
     let unwanted = headers.keys().filter(|name| unwanted(name, headers, &named));
-    let names: Vec<HeaderName> = unwanted.cloned().collect();
-    for name in names {
+    let unwanted: Vec<HeaderName> = unwanted.cloned().collect();
+    for name in unwanted {
         headers.remove(name);
     }
 }

@@ -41,10 +41,11 @@ pub struct Limits {
     /// How many bytes of a connection are read ahead: no head may be longer. A head has at most
     /// 100 headers.
     pub buffer: usize,
-    /// How much of large heads is held for all callers of a Gate together; past it no more of one
-    /// is read until others are done.
+    /// How much of large heads and of bodies is held for all callers of a Gate together; past it only
+    /// small heads are read, and one piece of each body, until others are done.
     pub buffers: usize,
-    /// How many connections a Gate may have; the others wait in the kernel's queue.
+    /// How many connections a Gate may have. For one more, one that only waits for its next request
+    /// gives way; if none does, it waits in the kernel's queue.
     pub connections: usize,
     /// How many of them one source may have (an IPv4 address, an IPv6 /64) that is not a trusted
     /// proxy.

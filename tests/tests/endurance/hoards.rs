@@ -7,14 +7,17 @@ use anyhow::{Result, ensure};
 use sidegate_tests::endurance::{connect_from, connect_narrow, mebibytes, source};
 use sidegate_tests::eventually;
 use sidegate_tests::http::Request;
+use sidegate_tests::raw_http2::{END_HEADERS, END_STREAM, frame, kind};
 use tokio::io::AsyncWriteExt;
 
-use crate::frames::{BEGIN_NARROW, END_HEADERS, END_STREAM, HEADERS, frame, get};
+use crate::http2::{begin, get};
 use crate::scene::{Scene, say, with_key};
 
 /// In MiB: what may be held of all bodies and heads, and some for connections.
 const MOST: u64 = 64;
 const ANSWERS: usize = 1_000;
+/// SETTINGS_INITIAL_WINDOW_SIZE: how much may be sent of each answer.
+const WINDOW: u16 = 4;
 const ANSWER: &str = "/down/100000000";
 
 /// Waits until so many answers have begun and memory grows no more, and compares.
@@ -61,10 +64,10 @@ async fn a_thousand_streams_that_nobody_takes_are_held_within_a_limit() -> Resul
     let mut open = Vec::new();
     for _ in 0..ANSWERS / 100 {
         let mut stream = connect_from(source(1), &scene.gate.address).await?;
-        stream.write_all(BEGIN_NARROW).await?;
+        stream.write_all(&begin(&[(WINDOW, 1)])).await?;
         for number in 0..100 {
             let fields = get(ANSWER, Some(&scene.key));
-            let head = frame(HEADERS, END_HEADERS | END_STREAM, 2 * number + 1, &fields);
+            let head = frame(kind::HEADERS, END_HEADERS | END_STREAM, 2 * number + 1, &fields);
             stream.write_all(&head).await?;
         }
         open.push(stream);

@@ -1,4 +1,4 @@
-//! A caller that speaks HTTP/2 with prior knowledge.
+//! Callers that speak HTTP/2 with prior knowledge: one that is a client, and what one sends that is none.
 
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -12,6 +12,7 @@ use hyper::client::conn::http2;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use sidegate_bundle::ApiKey;
 use sidegate_tests::endurance::{Check, pattern};
+use sidegate_tests::raw_http2::{PREFACE, block, request as fields, settings};
 use tokio::net::TcpStream;
 
 /// So many bytes of the pattern.
@@ -53,6 +54,17 @@ pub(crate) async fn download(address: &str, key: &ApiKey, path: &str) -> Result<
         }
     }
     Ok(check.taken())
+}
+
+/// What a connection begins with, with these settings.
+pub(crate) fn begin(with: &[(u16, u32)]) -> Vec<u8> {
+    [PREFACE, &settings(with)].concat()
+}
+
+/// The header block of a GET, with this key if there is one.
+pub(crate) fn get(path: &str, key: Option<&ApiKey>) -> Vec<u8> {
+    let key = key.map(|key| (&b"x-api-key"[..], key.expose().as_bytes()));
+    block(&fields("GET", path, key.as_slice()))
 }
 
 fn request<B>(method: &str, address: &str, path: &str, key: &ApiKey, body: B) -> Result<http::Request<B>> {

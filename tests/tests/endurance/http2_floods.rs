@@ -11,13 +11,12 @@ use anyhow::{Result, ensure};
 use sidegate_bundle::ApiKey;
 use sidegate_tests::endurance::{Aside, connect_from, source};
 use sidegate_tests::eventually;
+use sidegate_tests::raw_http2::{END_HEADERS, END_STREAM, frame, kind, reset};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
-use crate::frames::{
-    BEGIN, CONTINUATION, END_HEADERS, END_STREAM, GOAWAY, HEADERS, PING, RST_STREAM, SETTINGS, frame, get,
-};
+use crate::http2::{begin, get};
 use crate::scene::{Scene, say};
 
 /// Connections of each attack at once.
@@ -27,7 +26,6 @@ const BURST: u32 = 40;
 const PAUSE: Duration = Duration::from_millis(50);
 /// Before whoever was sent away comes again.
 const AGAIN: Duration = Duration::from_millis(50);
-const CANCEL: [u8; 4] = 8_u32.to_be_bytes();
 /// A mebibyte of frames that only have to be answered.
 const LARGE_BURST: u32 = 60_000;
 
@@ -73,16 +71,15 @@ impl Attack {
         let mut bytes = Vec::new();
         for count in self.numbers(number) {
             let stream = 2 * count + 1;
-            let head = |key, path| frame(HEADERS, END_HEADERS | END_STREAM, stream, &get(path, key));
-            let reset = frame(RST_STREAM, 0, stream, &CANCEL);
+            let head = |key, path| frame(kind::HEADERS, END_HEADERS | END_STREAM, stream, &get(path, key));
             bytes.extend(match self {
-                Self::ResetWithoutKey => [head(None, "/"), reset].concat(),
-                Self::ResetWithKey => [head(Some(key), "/"), reset].concat(),
+                Self::ResetWithoutKey => [head(None, "/"), reset(stream)].concat(),
+                Self::ResetWithKey => [head(Some(key), "/"), reset(stream)].concat(),
                 Self::ResetLater => head(Some(key), "/stuck"),
-                Self::EndlessHead if count == 0 => frame(HEADERS, END_STREAM, 1, &get("/", Some(key))),
-                Self::EndlessHead => frame(CONTINUATION, 0, 1, &[0, 1, b'a', 1, b'b'].repeat(200)),
-                Self::Ping | Self::ManyPings => frame(PING, 0, 0, &u64::from(count).to_be_bytes()),
-                Self::Settings => frame(SETTINGS, 0, 0, &[]),
+                Self::EndlessHead if count == 0 => frame(kind::HEADERS, END_STREAM, 1, &get("/", Some(key))),
+                Self::EndlessHead => frame(kind::CONTINUATION, 0, 1, &[0, 1, b'a', 1, b'b'].repeat(200)),
+                Self::Ping | Self::ManyPings => frame(kind::PING, 0, 0, &u64::from(count).to_be_bytes()),
+                Self::Settings => frame(kind::SETTINGS, 0, 0, &[]),
             });
         }
         bytes
@@ -91,9 +88,7 @@ impl Attack {
     /// What follows a burst after a while.
     fn afterwards(self, number: u32) -> Vec<u8> {
         match self {
-            Self::ResetLater => {
-                self.numbers(number).flat_map(|count| frame(RST_STREAM, 0, 2 * count + 1, &CANCEL)).collect()
-            }
+            Self::ResetLater => self.numbers(number).flat_map(|count| reset(2 * count + 1)).collect(),
             _ => Vec::new(),
         }
     }
@@ -104,7 +99,7 @@ async fn flood(attack: Attack, source: Ipv4Addr, address: &str, key: &ApiKey, se
     loop {
         let (mut read, mut write) = connect_from(source, address).await?.into_split();
         let sending = async {
-            write.write_all(BEGIN).await?;
+            write.write_all(&begin(&[])).await?;
             for number in 0.. {
                 write.write_all(&attack.burst(number, key)).await?;
                 seen.bursts.fetch_add(1, Ordering::Relaxed);
@@ -127,7 +122,7 @@ async fn flood(attack: Attack, source: Ipv4Addr, address: &str, key: &ApiKey, se
         }
         // What it was told is still to be read, if that was not lost by the reset.
         let _ = timeout(Duration::from_millis(200), read.read_buf(&mut answer)).await;
-        let goes = frame(GOAWAY, 0, 0, b"");
+        let goes = frame(kind::GOAWAY, 0, 0, b"");
         let told = answer.windows(6).any(|six| six == &goes[3..9]);
         seen.told_to_go.fetch_add(usize::from(told), Ordering::Relaxed);
         seen.ended.fetch_add(1, Ordering::Relaxed);

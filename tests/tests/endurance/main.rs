@@ -6,7 +6,6 @@
 mod bombs;
 mod bulk;
 mod floods;
-mod frames;
 mod hoards;
 mod http2;
 mod http2_floods;

@@ -1,6 +1,7 @@
 //! The ways in which a secret can come to the gate: as bytes, so that none is left out because a client is polite.
 
 use sidegate_bundle::ApiKey;
+use sidegate_tests::raw_http2::{ACK, END_HEADERS, END_STREAM, Field, block, data, frame, kind};
 
 /// What opens HTTP/2: the preface, and settings of which there are none.
 const HTTP2: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
@@ -139,9 +140,11 @@ pub(crate) fn http2() -> Vec<Way> {
         stream(&fields, Some(secret))
     }));
     ways.push(way("h2: as a frame", |secret| [HTTP2, secret.as_bytes()].concat()));
-    ways.push(way("h2: as a pong", |secret| [HTTP2, &frame(6, 1, 0, &secret.as_bytes()[..8])].concat()));
+    ways.push(way("h2: as a pong", |secret| {
+        [HTTP2, &frame(kind::PING, ACK, 0, &secret.as_bytes()[..8])].concat()
+    }));
     ways.push(way("h2: where it leaves", |secret| {
-        [HTTP2, &frame(7, 0, 0, &[&[0; 8], secret.as_bytes()].concat())].concat()
+        [HTTP2, &frame(kind::GOAWAY, 0, 0, &[&[0; 8], secret.as_bytes()].concat())].concat()
     }));
     ways
 }
@@ -153,47 +156,16 @@ fn way(name: &'static str, bytes: impl FnOnce(&str) -> Vec<u8>) -> Way {
 
 /// A connection with one request.
 pub(crate) fn stream(fields: &[(&str, String)], body: Option<&str>) -> Vec<u8> {
-    let block: Vec<u8> = fields.iter().flat_map(|(name, value)| literal(name, value)).collect();
+    let fields: Vec<Field<'_>> = fields.iter().map(|(n, v)| (n.as_bytes(), v.as_bytes())).collect();
+    let block = block(&fields);
+    let mut parts = block.chunks(16_384).peekable();
     let mut bytes = HTTP2.to_vec();
-    let (ends, mut rest) = (u8::from(body.is_none()), block.as_slice());
-    let mut kind = 1;
-    loop {
-        let (part, more) = rest.split_at(rest.len().min(16_384));
-        rest = more;
-        let last = if rest.is_empty() { 4 } else { 0 };
-        bytes.extend(frame(kind, last | if kind == 1 { ends } else { 0 }, 1, part));
-        // CONTINUATION.
-        kind = 9;
-        if rest.is_empty() {
-            break;
-        }
+    let (mut kind, mut flags) = (kind::HEADERS, if body.is_none() { END_STREAM } else { 0 });
+    while let Some(part) = parts.next() {
+        flags |= if parts.peek().is_none() { END_HEADERS } else { 0 };
+        bytes.extend(frame(kind, flags, 1, part));
+        (kind, flags) = (kind::CONTINUATION, 0);
     }
-    bytes.extend(body.iter().flat_map(|body| frame(0, 1, 1, body.as_bytes())));
-    bytes
-}
-
-fn frame(kind: u8, flags: u8, stream: u8, payload: &[u8]) -> Vec<u8> {
-    let length = u32::try_from(payload.len()).unwrap_or_default().to_be_bytes();
-    [&length[1..], &[kind, flags, 0, 0, 0, stream], payload].concat()
-}
-
-/// A field that is not indexed and not Huffman-coded (RFC 7541 §6.2.2).
-fn literal(name: &str, value: &str) -> Vec<u8> {
-    [&[0], integer(name.len()).as_slice(), name.as_bytes(), &integer(value.len()), value.as_bytes()].concat()
-}
-
-/// With a prefix of seven bits (RFC 7541 §5.1).
-fn integer(mut number: usize) -> Vec<u8> {
-    let byte = |number: usize| u8::try_from(number).unwrap_or_default();
-    if number < 127 {
-        return vec![byte(number)];
-    }
-    let mut bytes = vec![127];
-    number -= 127;
-    while number >= 128 {
-        bytes.push(byte(number % 128) | 128);
-        number /= 128;
-    }
-    bytes.push(byte(number));
+    bytes.extend(body.iter().flat_map(|body| data(1, END_STREAM, body.as_bytes())));
     bytes
 }
