@@ -13,6 +13,8 @@ use crate::peers::{self, Peer, Place};
 use crate::process::Running;
 use crate::{Args, open_loop};
 
+/// How long after one connection that will be idle the next one comes.
+const APART: Duration = Duration::from_millis(2);
 /// How long connections are idle before what they hold is measured.
 const SETTLED: Duration = Duration::from_secs(3);
 
@@ -90,7 +92,11 @@ fn measure(peer: &mut Peer, args: &Args, script: &Path, keys: &[String]) -> Resu
         (delays.quantile(0.5), delays.quantile(0.9), delays.quantile(0.99));
     if let Some(running) = &running {
         let before = running.used().resident;
-        let idle: Vec<TcpStream> = (0..1000).map(|_| asked(&peer.address, key)).collect::<Result<_, _>>()?;
+        let mut idle: Vec<TcpStream> = Vec::new();
+        for _ in 0..1000 {
+            idle.push(asked(&peer.address, key)?);
+            std::thread::sleep(APART);
+        }
         std::thread::sleep(SETTLED);
         measured.connection = running.used().resident.saturating_sub(before) / idle.len() as u64;
     }
