@@ -16,6 +16,7 @@ use hyper::{
     client::conn::{TrySendError, http1},
 };
 use hyper_util::rt::TokioIo;
+use tokio::task::coop::unconstrained;
 
 use super::{App, AppError, Pool, RequestBody, stream::Stream};
 use crate::serve::Buffers;
@@ -95,7 +96,8 @@ impl Kept {
         &mut self,
         request: Request<RequestBody>,
     ) -> Result<Response<Incoming>, TrySendError<Request<RequestBody>>> {
-        let mut answer = pin!(self.connection.sender.try_send_request(request));
+        // A task that has done much in one turn would be told to come back, by waking nobody.
+        let mut answer = pin!(unconstrained(self.connection.sender.try_send_request(request)));
         poll_fn(|cx| {
             // Nothing but this brings the answer, so that nothing else has to wake anybody.
             self.connection.poll_bytes(cx);

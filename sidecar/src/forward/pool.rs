@@ -162,12 +162,23 @@ impl Pool {
 #[cfg(test)]
 mod tests {
     use std::{
-        io::Write,
-        net::{Shutdown, TcpListener},
+        future::poll_fn,
+        io::{Read, Write},
+        net::{Shutdown, SocketAddr, TcpListener},
+        pin::pin,
+        task::{Context, Waker},
         thread,
     };
 
-    use tokio::{runtime::LocalRuntime, task};
+    use http::Request;
+    use http_body_util::Empty;
+    use hyper::client::conn::http1;
+    use hyper_util::rt::TokioIo;
+    use tokio::{
+        net::TcpStream,
+        runtime::LocalRuntime,
+        task::{self, coop},
+    };
 
     use super::*;
 
@@ -194,6 +205,59 @@ mod tests {
         assert!(reused_after(|_| {}));
         assert!(!reused_after(|app| app.write_all(b"HTTP/1.1 200 OK\r\n\r\n").unwrap()));
         assert!(!reused_after(|app| app.shutdown(Shutdown::Write).unwrap()));
+    }
+
+    /// Begins to answer each connection's one request, and keeps it open.
+    fn answering() -> SocketAddr {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        thread::spawn(move || {
+            let mut kept = Vec::new();
+            for stream in listener.incoming() {
+                let mut stream = stream.unwrap();
+                assert_ne!(stream.read(&mut [0; 4096]).unwrap(), 0);
+                stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n1").unwrap();
+                kept.push(stream);
+            }
+        });
+        address
+    }
+
+    /// Only the library makes a body that comes.
+    async fn body(address: SocketAddr) -> Incoming {
+        let stream = TcpStream::connect(address).await.unwrap();
+        let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.unwrap();
+        task::spawn_local(connection);
+        let request = Request::head("/").body(Empty::<&[u8]>::new()).unwrap();
+        sender.send_request(request).await.unwrap().into_body()
+    }
+
+    #[test]
+    fn an_answer_is_not_missed_by_who_has_used_up_its_turn() {
+        let address = answering();
+        LocalRuntime::new().unwrap().block_on(async {
+            let (limits, buffers) = (Limits::default(), Buffers::new(1, Arc::default()));
+            let pool = Pool::new(address.into(), limits, buffers, Arc::default());
+            // More is not done in one turn.
+            for used in 0..128 {
+                let body = body(address).await;
+                let (body, _) = RequestBody::new(body, Duration::from_secs(1), pool.holding());
+                let mut kept = pool.connect().await.unwrap();
+                let answer = task::spawn_local(async move {
+                    let mut sending = pin!(kept.send(Request::new(body)));
+                    poll_fn(|cx| {
+                        for _ in 0..used {
+                            let mut nobody = Context::from_waker(Waker::noop());
+                            let _ = pin!(coop::consume_budget()).poll(&mut nobody);
+                        }
+                        sending.as_mut().poll(cx)
+                    })
+                    .await
+                });
+                let answer = time::timeout(Duration::from_secs(5), answer).await;
+                assert!(answer.is_ok_and(|answer| answer.is_ok()), "{used}");
+            }
+        });
     }
 
     #[test]

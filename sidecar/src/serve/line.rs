@@ -108,7 +108,7 @@ impl Line {
     /// Does the library answer what nobody asked us about? All of such an answer is one write, and
     /// nothing comes after it.
     fn keeps_back(&mut self, buf: &[u8]) -> bool {
-        if self.kept_back.is_none() && !self.patience.is_answering() {
+        if self.kept_back.is_none() && !self.patience.may_answer() {
             self.kept_back = status(buf);
         }
         self.kept_back.is_some()
@@ -211,7 +211,35 @@ fn status(head: &[u8]) -> Option<u16> {
 
 #[cfg(test)]
 mod tests {
+    use std::{io::Read as _, sync::Arc};
+
+    use tokio::{io::AsyncWriteExt as _, net::TcpListener};
+
     use super::*;
+    use crate::{
+        accept::Places,
+        serve::{Buffers, Limits},
+    };
+
+    #[tokio::test]
+    async fn only_an_answer_of_http_1_that_nobody_asked_for_is_kept_back() {
+        const LIKE_AN_ANSWER: &[u8; 12] = b"HTTP/1.1 400";
+        for (many_at_once, expected) in [(false, &b""[..]), (true, LIKE_AN_ANSWER)] {
+            let loan = Buffers::new(0, Arc::default()).loan();
+            let patience = Patience::new(Limits::default(), loan, Places::new(1));
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let mut caller = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+            let mut line = Line::new(listener.accept().await.unwrap().0, Rc::clone(&patience));
+            if many_at_once {
+                patience.many_at_once();
+            }
+            line.write_all(LIKE_AN_ANSWER).await.unwrap();
+            drop(line);
+            let mut come = Vec::new();
+            caller.read_to_end(&mut come).unwrap();
+            assert_eq!(come, expected);
+        }
+    }
 
     #[test]
     fn the_first_bytes_say_what_is_spoken() {

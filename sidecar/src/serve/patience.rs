@@ -129,9 +129,10 @@ impl Patience {
         matches!(self.phase.get(), Phase::Head(_)) && !self.answering.get()
     }
 
-    /// Has a request come whose answer is not written in full?
-    pub(super) fn is_answering(&self) -> bool {
-        self.answering.get()
+    /// May what is written be an answer of ours? By HTTP/1 only if a request has come whose answer is
+    /// not written in full; by HTTP/2 always, since the library holds the end of an answer.
+    pub(super) fn may_answer(&self) -> bool {
+        self.answering.get() || self.many_at_once.get()
     }
 
     /// May more be read? If not, `waker` is woken when it is worth asking again.

@@ -327,7 +327,7 @@ fn a_connection_that_is_idle_for_too_long_is_ended_and_one_in_use_is_not() {
 }
 
 /// A caller that writes frame by frame, behind the preface and these settings.
-fn framing(setup: &Setup, settings: &[u8]) -> Client {
+pub(super) fn framing(setup: &Setup, settings: &[u8]) -> Client {
     let mut client = setup.client();
     client.stream.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").unwrap();
     client.stream.write_all(&frame(4, 0, 0, settings)).unwrap();
@@ -340,7 +340,7 @@ pub(super) fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8>
 }
 
 /// :method GET, :scheme http, :path /healthz, :authority api.
-const GET: &[u8] = b"\x82\x86\x44\x08/healthz\x41\x03api";
+pub(super) const GET: &[u8] = b"\x82\x86\x44\x08/healthz\x41\x03api";
 
 #[test]
 fn a_head_that_does_not_end_ends_its_connection_and_is_told() {

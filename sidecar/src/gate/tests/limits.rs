@@ -1,6 +1,9 @@
 //! What callers that are many, large or slow may cost.
 
-use super::*;
+use super::{
+    http2::{GET, frame, framing},
+    *,
+};
 
 fn with(limits: Limits, app: SocketAddr) -> Setup {
     let setup = Setup::without_bundle(app, limits);
@@ -59,6 +62,39 @@ fn large_heads_that_do_not_end_are_held_back_and_small_ones_pass() {
     for _ in 0..40 {
         assert_eq!(setup.client().ask("GET /healthz", &long, "").status, 200);
     }
+}
+
+#[test]
+fn many_small_heads_of_one_connection_are_not_held_back_with_large_ones() {
+    const REQUESTS: usize = 30;
+    let backend = Backend::serving(|mut connection, requests| {
+        connection.head();
+        requests.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+        // No answer, until the gate leaves.
+        connection.head();
+    });
+    let limits = Limits { buffers: 1 << 20, head: Duration::from_secs(5), ..Limits::default() };
+    let setup = with(limits, backend.address());
+    let mut small = framing(&setup, b"");
+    // x-long, of 632 bytes.
+    let block = [GET, b"\0\x06x-long\x7f\xf9\x03", &[b'x'; 632]].concat();
+    for stream in (1..).step_by(2).take(REQUESTS) {
+        std::io::Write::write_all(&mut small.stream, &frame(1, 5, stream, &block)).unwrap();
+    }
+    until(|| backend.requests() == REQUESTS);
+    let unfinished = format!("GET /healthz HTTP/1.1\r\nHost: api\r\nX-Long: {}", "x".repeat(60_000));
+    let mut large: Vec<_> = (0..40).map(|_| setup.client()).collect();
+    for client in &mut large {
+        client.send(&unfinished);
+    }
+    until(|| setup.count(|worker| worker.heads_held_back.get()) >= 10);
+    let begun = Instant::now();
+    std::io::Write::write_all(&mut small.stream, &frame(6, 0, 0, b"pingpong")).unwrap();
+    let mut come = Vec::new();
+    while !come.ends_with(b"pingpong") {
+        come.extend(small.read(1));
+    }
+    assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
 }
 
 #[test]

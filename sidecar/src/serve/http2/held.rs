@@ -17,6 +17,9 @@ use super::cut::{Cut, Head, Piece};
 use crate::serve::buffers::Loan;
 
 const WINDOW_UPDATE: u8 = 8;
+/// So much of each request's head is not counted: many small ones together are no large one, and
+/// whoever has them never waits for those who send much.
+const SMALL: usize = 1 << 10;
 
 /// What is held of one connection; all of it is lent by the worker.
 #[derive(Debug)]
@@ -96,7 +99,7 @@ impl Held {
     pub(super) fn asked(self: &Rc<Self>, head: &Parts) -> Asked {
         let fields = head.headers.iter().map(|(name, value)| name.as_str().len() + value.len());
         let target = head.uri.path_and_query().map_or(0, |target| target.as_str().len());
-        let size = fields.sum::<usize>() + target;
+        let size = (fields.sum::<usize>() + target).saturating_sub(SMALL);
         self.requests.set(self.requests.get() + 1);
         self.heads.set(self.heads.get() + size);
         self.count();
@@ -177,8 +180,9 @@ mod tests {
         let held = Held::new(buffers.loan(), 3_000);
         let counts = |expected: usize| assert_eq!(held.loan.held(), expected);
         held.wrote(&window(0, 196_609));
-        let first = held.asked(&head::<&str>("POST", "/p", &[]));
-        counts("/p".len() + "hostapi".len());
+        let target = format!("/{}", "p".repeat(SMALL));
+        let first = held.asked(&head::<&str>("POST", &target, &[]));
+        counts("/".len() + "hostapi".len());
         first.answered();
         held.came(30_000, 0);
         counts(29_000);
