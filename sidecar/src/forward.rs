@@ -27,7 +27,7 @@ pub use app::{App, AppAddressError};
 pub(crate) use body::{AnswerError, AppBody, Body, RequestBody};
 use body::{Progress, Sent, Source};
 pub(crate) use http2::is_grpc;
-pub(crate) use piece::Piece;
+pub(crate) use piece::BodyPiece;
 pub(crate) use pool::Pool;
 pub(crate) use tunnel::Tunnel;
 pub(crate) use websocket::{Opening, mark};

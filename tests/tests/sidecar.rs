@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, ensure};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
-use sidegate_bundle::gate::{Access, GateName, Key, Rule, Standing};
-use sidegate_bundle::{ApiKey, GateBundle, Revision, ScopeSet, document};
+use sidegate_bundle::gate::{Access, GateName, Standing};
+use sidegate_bundle::{ApiKey, GateBundle, Revision, document};
 use sidegate_tests::gate_process::GateProcess;
-use sidegate_tests::gated::with_the_id_of;
+use sidegate_tests::gated::{bundle, entry, rule, with_the_id_of};
 use sidegate_tests::http::{Connection, Request, Response, exchange};
 use sidegate_tests::kubelet::Projection;
 use sidegate_tests::process::Program;
@@ -29,34 +29,6 @@ struct Setup {
     _folder: TempDir,
 }
 
-fn entry(key: &ApiKey) -> Key {
-    Key {
-        id: key.id(),
-        hash: key.verifier(),
-        sub: "key:team-a.ci".to_owned(),
-        tenant: "ns:team-a".to_owned(),
-        kind: sidegate_bundle::gate::CredentialType::Service,
-        scopes: ScopeSet::default(),
-        nbf: None,
-        exp: None,
-        owner: None,
-        standing: Standing::Good,
-    }
-}
-
-fn bundle_for(keys: &[&ApiKey]) -> GateBundle {
-    let mut bundle = GateBundle::closed(GateName::new("dify", "api"));
-    bundle.revision = Revision::next(None, Timestamp::now());
-    bundle.rules = vec![Rule {
-        name: Some("all".to_owned()),
-        matches: vec![],
-        access: Access::Authenticated,
-        needs: vec![],
-    }];
-    bundle.keys = keys.iter().map(|key| entry(key)).collect();
-    bundle
-}
-
 fn file(bytes: Vec<u8>) -> BTreeMap<String, Vec<u8>> {
     BTreeMap::from([(document::FILE.to_owned(), bytes)])
 }
@@ -71,7 +43,9 @@ impl Setup {
         let projection = Projection::create(&mount)?;
         let gate = GateProcess::before(&mount, "dify/api").await?;
         let key = ApiKey::mint(&mut rand::rng());
-        Ok(Self { gate, projection, bundle: bundle_for(&[&key]), key, _folder: folder })
+        let mut bundle = bundle(vec![rule("all", None, Access::Authenticated)]);
+        bundle.keys = vec![entry(&key)];
+        Ok(Self { gate, projection, bundle, key, _folder: folder })
     }
 
     /// A gate that is ready.

@@ -20,7 +20,7 @@ use tokio::time::{Sleep, sleep};
 use super::{
     alone::Alone,
     kept::Kept,
-    piece::{Holding, Piece},
+    piece::{BodyPiece, Holding},
     tunnel::Tunnel,
 };
 use crate::{
@@ -29,7 +29,7 @@ use crate::{
     verify::Principal,
 };
 
-type Polled<E, D = Piece> = Poll<Option<Result<Frame<D>, E>>>;
+type Polled<E, D = BodyPiece> = Poll<Option<Result<Frame<D>, E>>>;
 
 /// A request's body, on its way to the app. Its trailers are dropped: a name in them would come
 /// past everything that looks at headers.
@@ -157,7 +157,7 @@ impl RequestBody {
 }
 
 impl HttpBody for RequestBody {
-    type Data = Piece;
+    type Data = BodyPiece;
     type Error = BodyError;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Polled<BodyError> {
@@ -254,7 +254,7 @@ impl AppBody {
 }
 
 impl HttpBody for AppBody {
-    type Data = Piece;
+    type Data = BodyPiece;
     type Error = AnswerError;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Polled<AnswerError> {
@@ -294,7 +294,7 @@ impl HttpBody for AppBody {
 // === impl Body ===
 
 impl HttpBody for Body {
-    type Data = Piece;
+    type Data = BodyPiece;
     type Error = AnswerError;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Polled<AnswerError> {

@@ -25,7 +25,7 @@ pub(crate) struct Holding {
 
 /// A piece of a body. It counts until it is dropped.
 #[derive(Debug)]
-pub(crate) struct Piece {
+pub(crate) struct BodyPiece {
     bytes: Bytes,
     /// How long it was, and of which body; absent: it is short, and not of a body that comes.
     counted: Option<(usize, Holding)>,
@@ -47,22 +47,22 @@ impl Holding {
         }
     }
 
-    pub(super) fn hold(&self, bytes: Bytes) -> Piece {
+    pub(super) fn hold(&self, bytes: Bytes) -> BodyPiece {
         self.pieces.fetch_add(1, Relaxed);
         self.buffers.lend(bytes.len());
-        Piece { counted: Some((bytes.len(), self.clone())), bytes }
+        BodyPiece { counted: Some((bytes.len(), self.clone())), bytes }
     }
 }
 
-// === impl Piece ===
+// === impl BodyPiece ===
 
-impl From<Bytes> for Piece {
+impl From<Bytes> for BodyPiece {
     fn from(bytes: Bytes) -> Self {
         Self { bytes, counted: None }
     }
 }
 
-impl Buf for Piece {
+impl Buf for BodyPiece {
     fn remaining(&self) -> usize {
         self.bytes.remaining()
     }
@@ -76,7 +76,7 @@ impl Buf for Piece {
     }
 }
 
-impl Drop for Piece {
+impl Drop for BodyPiece {
     fn drop(&mut self) {
         if let Some((length, Holding { buffers, pieces })) = self.counted.take() {
             buffers.take_back(length);

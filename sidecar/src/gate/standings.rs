@@ -28,12 +28,12 @@ pub(crate) struct Standings(Rc<Watched>);
 #[derive(Debug, Default)]
 struct Watched {
     next: Cell<u64>,
-    held: RefCell<HashMap<u64, Rc<Held>>>,
+    lasting: RefCell<HashMap<u64, Rc<Lasting>>>,
 }
 
-/// A credential that something which lasts was allowed by.
+/// Something that lasts, by the credential that it was allowed by.
 #[derive(Debug)]
-struct Held {
+struct Lasting {
     principal: Arc<Principal>,
     hash: Option<Verifier>,
     over: Cell<bool>,
@@ -45,7 +45,7 @@ struct Held {
 pub(crate) struct Watch {
     standings: Standings,
     number: u64,
-    held: Rc<Held>,
+    lasting: Rc<Lasting>,
 }
 
 // === impl Standings ===
@@ -54,28 +54,28 @@ impl Standings {
     /// Looks at it from now on.
     pub(crate) fn watch(&self, principal: Arc<Principal>, index: Option<&Index>, now: Timestamp) -> Watch {
         let hash = index.and_then(|index| index.key(principal.key_id)).map(|known| known.hash);
-        let held = Rc::new(Held { principal, hash, over: Cell::default(), waker: RefCell::default() });
-        held.look(index, now);
+        let lasting = Rc::new(Lasting { principal, hash, over: Cell::default(), waker: RefCell::default() });
+        lasting.look(index, now);
         let number = self.0.next.replace(self.0.next.get() + 1);
-        self.0.held.borrow_mut().insert(number, Rc::clone(&held));
-        Watch { standings: self.clone(), number, held }
+        self.0.lasting.borrow_mut().insert(number, Rc::clone(&lasting));
+        Watch { standings: self.clone(), number, lasting }
     }
 
     /// Looks at all of them, and says how many are over now that were not.
     pub(super) fn look(&self, index: Option<&Index>, now: Timestamp) -> usize {
-        self.0.held.borrow().values().filter(|held| held.look(index, now)).count()
+        self.0.lasting.borrow().values().filter(|lasting| lasting.look(index, now)).count()
     }
 
     /// When the first of those that still count expires, in unix seconds.
     pub(super) fn first_to_expire(&self, index: Option<&Index>) -> Option<i64> {
-        let expires = |held: &Rc<Held>| index?.key(held.principal.key_id)?.exp;
-        self.0.held.borrow().values().filter(|held| !held.over.get()).filter_map(expires).min()
+        let expires = |lasting: &Rc<Lasting>| index?.key(lasting.principal.key_id)?.exp;
+        self.0.lasting.borrow().values().filter(|lasting| !lasting.over.get()).filter_map(expires).min()
     }
 }
 
-// === impl Held ===
+// === impl Lasting ===
 
-impl Held {
+impl Lasting {
     /// Is it over since now?
     fn look(&self, index: Option<&Index>, now: Timestamp) -> bool {
         if self.over.get() || index.is_some_and(|index| self.counts(index, now)) {
@@ -109,10 +109,10 @@ impl Held {
 impl Watch {
     /// Ready when it does not count any more. To be polled by one task.
     pub(crate) fn poll_over(&self, cx: &mut Context<'_>) -> Poll<()> {
-        if self.held.over.get() {
+        if self.lasting.over.get() {
             return Poll::Ready(());
         }
-        let mut waker = self.held.waker.borrow_mut();
+        let mut waker = self.lasting.waker.borrow_mut();
         if !waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
             *waker = Some(cx.waker().clone());
         }
@@ -122,6 +122,6 @@ impl Watch {
 
 impl Drop for Watch {
     fn drop(&mut self) {
-        self.standings.0.held.borrow_mut().remove(&self.number);
+        self.standings.0.lasting.borrow_mut().remove(&self.number);
     }
 }

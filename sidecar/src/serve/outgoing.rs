@@ -8,7 +8,7 @@ use std::{
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
 
 use super::patience::Busy;
-use crate::forward::{AnswerError, Body, Piece};
+use crate::forward::{AnswerError, Body, BodyPiece};
 
 /// While it is on its way, its connection waits for nobody.
 #[derive(Debug)]
@@ -26,13 +26,13 @@ impl Outgoing {
 }
 
 impl HttpBody for Outgoing {
-    type Data = Piece;
+    type Data = BodyPiece;
     type Error = AnswerError;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Piece>, AnswerError>>> {
+    ) -> Poll<Option<Result<Frame<BodyPiece>, AnswerError>>> {
         Pin::new(&mut self.body).poll_frame(cx)
     }
 

@@ -23,7 +23,7 @@ use tokio::{
 
 use super::held::Asked;
 use crate::{
-    forward::{AnswerError, Piece},
+    forward::{AnswerError, BodyPiece},
     serve::outgoing::Outgoing,
 };
 
@@ -107,13 +107,13 @@ impl Offered {
 }
 
 impl Body for Offered {
-    type Data = Piece;
+    type Data = BodyPiece;
     type Error = AnswerError;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Piece>, AnswerError>>> {
+    ) -> Poll<Option<Result<Frame<BodyPiece>, AnswerError>>> {
         // The library asks for more when what it had is taken.
         self.since.set(None);
         let frame = ready!(Pin::new(&mut self.body).poll_frame(cx));

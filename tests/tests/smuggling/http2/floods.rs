@@ -1,13 +1,13 @@
 //! Callers that send what costs them little and might cost us much. Whatever becomes of them, the gate's one
 //! thread goes on serving others, and what it holds stays small.
 
-use std::fs;
 use std::future::Future;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use sidegate_bundle::gate::Access;
 use sidegate_tests::backends::{Backend, Server};
+use sidegate_tests::endurance::{Memory, mebibytes};
 use sidegate_tests::gated::{Gated, bundle, rule};
 use sidegate_tests::raw_http2::{
     END_HEADERS, END_STREAM, PREFACE, RawHttp2, block, data, frame, headers, kind, ping, request, reset,
@@ -20,8 +20,8 @@ use crate::SOON;
 
 /// How long a flood goes on that nobody ends.
 const FLOOD: Duration = Duration::from_millis(700);
-/// What the gate may hold more after it than before, in KiB.
-const GROWTH: u64 = 16 << 10;
+/// What the gate may ever hold more than it has idle.
+const GROWTH: u64 = mebibytes(16);
 /// What a good caller may wait while others share our two cores.
 const WAIT: Duration = Duration::from_secs(2);
 
@@ -125,13 +125,6 @@ async fn start() -> Result<(Backend, Gated)> {
     Ok((backend, gate))
 }
 
-/// The most that it ever held, in KiB.
-fn peak(gate: &mut Gated) -> Result<u64> {
-    let status = fs::read_to_string(format!("/proc/{}/status", gate.process.id()))?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).context("no VmHWM")?;
-    Ok(line.trim().trim_end_matches(" kB").parse()?)
-}
-
 /// Good callers come one after the other as long as the bad one is at it: each is served.
 async fn beside<T>(gate: &str, bad: impl Future<Output = Result<T>>) -> Result<T> {
     let good = async {
@@ -176,15 +169,15 @@ async fn run(address: &str, flood: &Flood) -> Result<()> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn floods_are_ended_or_borne_and_others_are_served() -> Result<()> {
     let (_backend, mut gate) = start().await?;
-    let before = peak(&mut gate)?;
+    let memory = Memory::idle(gate.process.id())?;
     let mut wrong = Vec::new();
     for flood in &floods() {
         if let Err(error) = beside(&gate.address, run(&gate.address, flood)).await {
             wrong.push(format!("{}: {error:#}", flood.name));
         }
-        let grown = peak(&mut gate)? - before;
+        let grown = memory.peak_growth()?;
         if grown > GROWTH {
-            wrong.push(format!("{}: the gate has grown by {grown} KiB", flood.name));
+            wrong.push(format!("{}: the gate has grown by {} KiB", flood.name, grown >> 10));
         }
     }
     ensure!(wrong.is_empty(), "{}", wrong.join("\n"));
