@@ -103,12 +103,7 @@ impl Gated {
         }
     }
 
-    async fn start_once(
-        app: SocketAddr,
-        bundle: GateBundle,
-        log: &str,
-        arguments: &[&str],
-    ) -> Result<Self> {
+    async fn start_once(app: SocketAddr, bundle: GateBundle, log: &str, arguments: &[&str]) -> Result<Self> {
         let folder = tempfile::tempdir()?;
         let mount = folder.path().join("bundle");
         let mut projection = Projection::create(&mount)?;
