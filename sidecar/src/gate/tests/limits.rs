@@ -148,3 +148,54 @@ fn a_caller_that_never_reads_is_left_and_so_is_the_app() {
     assert!(left.recv_timeout(Duration::from_secs(15)).is_ok());
     until(|| setup.count(|worker| worker.connections_closed.get()) == 1);
 }
+
+#[test]
+#[ignore = "what HTTP/2 still holds of an answer does not count as in use"]
+fn who_still_takes_the_end_of_an_answer_does_not_give_way() {
+    const LENGTH: usize = 2_000;
+    const PART: usize = 100;
+    let backend = Backend::serving(|mut connection, _| {
+        connection.head();
+        let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {LENGTH}\r\n\r\n");
+        connection.send(&[head.into_bytes(), vec![b'x'; LENGTH]].concat()).unwrap();
+        connection.head();
+    });
+    let limits = Limits {
+        connections: 1,
+        rest: Duration::from_millis(5),
+        head: Duration::from_millis(300),
+        ..Limits::default()
+    };
+    let setup = with(limits, backend.address());
+    // A window of so little for its stream.
+    let mut taker = framing(&setup, &[0, 4, 0, 0, 0, 100]);
+    std::io::Write::write_all(&mut taker.stream, &frame(1, 5, 1, GET)).unwrap();
+    until(|| setup.count(|worker| worker.allowed.get()) == 1);
+    let _waiting = setup.client();
+    for part in 1..LENGTH / PART {
+        thread::sleep(Duration::from_millis(100));
+        let more = frame(8, 0, 1, &100_u32.to_be_bytes());
+        assert!(std::io::Write::write_all(&mut taker.stream, &more).is_ok(), "left after {part}");
+    }
+    let mut come = 0;
+    while come < LENGTH {
+        let head = taker.read(9);
+        let payload = taker.read(usize::from(head[1]) << 8 | usize::from(head[2]));
+        come += if head[3] == 0 { payload.len() } else { 0 };
+    }
+}
+
+#[test]
+#[ignore = "only the library knows what it has read behind a body"]
+fn a_head_that_begins_with_the_body_before_it_has_no_more_time_than_another() {
+    let backend = Backend::echo();
+    let limits =
+        Limits { head: Duration::from_millis(300), idle: Duration::from_secs(5), ..Limits::default() };
+    let setup = with(limits, backend.address());
+    let mut client = setup.client();
+    client.send("POST /none HTTP/1.1\r\nHost: api\r\nContent-Length: 4\r\n\r\nbodyGET /healthz HTT");
+    assert_eq!(client.answer().status, 401);
+    let begun = Instant::now();
+    assert_eq!(client.answer().status, 408);
+    assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
+}
