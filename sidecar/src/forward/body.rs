@@ -1,4 +1,5 @@
-//! Bodies on their way through: passed on frame by frame, never held.
+//! Bodies on their way through: passed on frame by frame. What was read and is not written yet is a
+//! [`BodyPiece`]; no more than that is held.
 
 use std::{
     cell::Cell,
