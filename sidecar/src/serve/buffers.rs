@@ -39,8 +39,6 @@ struct Purse {
 pub(super) struct Loan {
     buffers: Buffers,
     read: Cell<usize>,
-    /// So much of it needs no leave.
-    free: usize,
     /// Did it have to wait since it was given back?
     held_back: Cell<bool>,
 }
@@ -52,19 +50,8 @@ impl Buffers {
         Self(Arc::new(Purse { limit, counters, waiting: Mutex::default() }))
     }
 
-    /// For heads.
     pub(super) fn loan(&self) -> Loan {
-        self.loan_beyond(SMALL)
-    }
-
-    /// For what comes in frames: one that began must be able to end, else what is before it is never
-    /// given back.
-    pub(super) fn loan_for_frames(&self, largest: usize) -> Loan {
-        self.loan_beyond(SMALL + largest)
-    }
-
-    fn loan_beyond(&self, free: usize) -> Loan {
-        Loan { buffers: self.clone(), read: Cell::default(), free, held_back: Cell::default() }
+        Loan { buffers: self.clone(), read: Cell::default(), held_back: Cell::default() }
     }
 
     /// Is there something left to lend? If not, `waker` is woken when it is worth asking again.
@@ -124,7 +111,7 @@ impl Loan {
 
     /// May more of the head be read? If not, `waker` is woken when it is worth asking again.
     pub(super) fn may_read(&self, waker: &Waker) -> bool {
-        if self.read.get() < self.free || !self.buffers.is_full() {
+        if self.read.get() < SMALL || !self.buffers.is_full() {
             return true;
         }
         self.buffers.wait(waker);
@@ -148,7 +135,7 @@ impl Loan {
             self.buffers.lend(now - before);
         } else if now < before {
             self.buffers.take_back(before - now);
-            if bytes < self.free {
+            if bytes < SMALL {
                 // It may go on by itself, whoever else has to wait.
                 self.buffers.wake();
             }
@@ -163,7 +150,7 @@ impl Loan {
 
     /// Of so much that was read.
     fn lent(&self, read: usize) -> usize {
-        read.saturating_sub(self.free)
+        read.saturating_sub(SMALL)
     }
 
     /// Nothing of it is held any more.

@@ -48,8 +48,6 @@ const HEADERS: u32 = 64 << 10;
 /// What may be sent of one body before it is taken, and of all of them.
 const STREAM_WINDOW: u32 = 64 << 10;
 const CONNECTION_WINDOW: u32 = 256 << 10;
-/// No frame is larger (RFC 9113 §6.5.2, the least that may be asked for).
-const FRAME: u32 = 16 << 10;
 /// What is held of one answer that is not taken.
 const SEND_BUFFER: usize = 64 << 10;
 /// Streams that are reset before anybody looked at them, and for an error of the caller's.
@@ -89,7 +87,7 @@ pub(super) async fn serve(
     let caller = Rc::new(Peer::from(peer.ip()));
     let served = Rc::<Cell<bool>>::default();
     let serving = Rc::clone(&served);
-    let held = Held::new(gate.buffers.loan_for_frames(FRAME as usize), CONNECTION_WINDOW);
+    let held = Held::new(gate.buffers.loan(), CONNECTION_WINDOW);
     let holding = Rc::clone(&held);
     let service = service_fn(move |request| {
         serving.set(true);
@@ -111,7 +109,6 @@ pub(super) async fn serve(
         .max_header_list_size(HEADERS)
         .initial_stream_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
-        .max_frame_size(FRAME)
         .max_send_buf_size(SEND_BUFFER)
         .max_pending_accept_reset_streams(RESETS)
         .max_local_error_reset_streams(ERRORS)
