@@ -30,6 +30,9 @@ use crate::{
     verify::Principal,
 };
 
+/// An answer of more pieces is one that lasts, even if nothing of it ever had to be waited for.
+const PIECES: usize = 16;
+
 type Polled<E, D = BodyPiece> = Poll<Option<Result<Frame<D>, E>>>;
 
 /// A request's body, on its way to the app. Its trailers are dropped: a name in them would come
@@ -99,8 +102,8 @@ pub(super) enum Source {
 enum Allowed {
     /// Nobody's.
     Free,
-    /// Theirs; it has not lasted yet.
-    By(Rc<Worker>, Arc<Principal>),
+    /// Theirs; it has not lasted yet, and came in so many pieces.
+    By(Rc<Worker>, Arc<Principal>, usize),
     /// It lasts.
     While(Watch),
 }
@@ -211,16 +214,21 @@ impl AppBody {
     /// Goes on only while this credential counts.
     pub(crate) fn allowed_by(mut self, gate: &Rc<Worker>, principal: &Arc<Principal>) -> Self {
         if !self.body.is_end_stream() {
-            self.allowed = Allowed::By(Rc::clone(gate), Arc::clone(principal));
+            self.allowed = Allowed::By(Rc::clone(gate), Arc::clone(principal), 0);
         }
         self
     }
 
-    /// Nothing more is there at the moment: is it to be waited for?
-    fn poll_cut_off(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        if let Allowed::By(gate, principal) = &self.allowed {
+    /// From now on it is one that lasts.
+    fn lasts(&mut self) {
+        if let Allowed::By(gate, principal, _) = &self.allowed {
             self.allowed = Allowed::While(gate.watch(principal));
         }
+    }
+
+    /// Nothing more is there at the moment: is it to be waited for?
+    fn poll_cut_off(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.lasts();
         match &self.allowed {
             Allowed::While(watch) => watch.poll_over(cx),
             Allowed::Free | Allowed::By(..) => Poll::Pending,
@@ -259,6 +267,12 @@ impl HttpBody for AppBody {
     type Error = AnswerError;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Polled<AnswerError> {
+        if let Allowed::By(.., pieces) = &mut self.allowed {
+            *pieces += 1;
+            if *pieces > PIECES {
+                self.lasts();
+            }
+        }
         if let Allowed::While(watch) = &self.allowed {
             // An app that always has more to say is no reason to wait.
             if watch.poll_over(cx).is_ready() {

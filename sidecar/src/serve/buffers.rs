@@ -123,14 +123,14 @@ impl Loan {
 
     /// So much more of it was read.
     pub(super) fn read(&self, bytes: usize) {
-        let before = self.lent(self.read.get());
+        let before = beyond(self.read.get());
         self.read.set(self.read.get() + bytes);
-        self.buffers.lend(self.lent(self.read.get()) - before);
+        self.buffers.lend(beyond(self.read.get()) - before);
     }
 
     /// So much is held now.
     pub(super) fn hold(&self, bytes: usize) {
-        let (before, now) = (self.lent(self.read.replace(bytes)), self.lent(bytes));
+        let (before, now) = (beyond(self.read.replace(bytes)), beyond(bytes));
         if now > before {
             self.buffers.lend(now - before);
         } else if now < before {
@@ -148,15 +148,10 @@ impl Loan {
         self.read.get()
     }
 
-    /// Of so much that was read.
-    fn lent(&self, read: usize) -> usize {
-        read.saturating_sub(SMALL)
-    }
-
     /// Nothing of it is held any more.
     pub(super) fn give_back(&self) {
         self.held_back.set(false);
-        self.buffers.take_back(self.lent(self.read.take()));
+        self.buffers.take_back(beyond(self.read.take()));
     }
 }
 
@@ -164,6 +159,11 @@ impl Drop for Loan {
     fn drop(&mut self) {
         self.give_back();
     }
+}
+
+/// What of so much needs leave.
+fn beyond(read: usize) -> usize {
+    read.saturating_sub(SMALL)
 }
 
 /// Reads, and no more than a little at once while there is nothing left to lend: whoever reads much

@@ -260,7 +260,12 @@ fn a_bad_answer_is_one_calls_and_the_next_is_served() {
         LocalRuntime::new().unwrap().block_on(async {
             let (mut sender, _connection) = connect(setup.gate.local_addr()).await;
             for (which, expected) in [("first", gets), ("second", Gets::Whole)] {
-                let got = calls(&mut sender).await;
+                let mut got = calls(&mut sender).await;
+                // That the connection is broken may be known a moment later than the call that broke
+                // it: one that falls in between is told that it may try again, and only that one.
+                if which == "second" && gets == Gets::Broken && got == Gets::Unavailable {
+                    got = calls(&mut sender).await;
+                }
                 if got != expected {
                     wrong.push(format!("an app that {name}: the {which} call: {got:?}"));
                 }
@@ -300,7 +305,7 @@ fn an_app_that_says_nothing_holds_its_own_calls_alone() {
         connection.abort();
         let _ = connection.await;
     });
-    assert_eq!(app.requests(), 1);
+    until(|| app.requests() == 1);
     until(|| setup.count(|worker| worker.connections_closed.get()) == 1);
     until(|| setup.count(|worker| worker.abandoned.get()) == 3);
 }
