@@ -1,5 +1,7 @@
 //! The API server enforces the rules of `crds/`, says what a user reads, and explains every field.
 
+use std::time::Duration;
+
 use anyhow::{Context, Result, ensure};
 use futures::{StreamExt, TryStreamExt, stream};
 use kube::api::{DynamicObject, PostParams};
@@ -7,7 +9,7 @@ use kube::core::{ApiResource, GroupVersionKind};
 use kube::{Api, Client};
 use serde::Deserialize;
 use serde_json::{Value, json};
-use sidegate_tests::{ApiServer, Cluster, repository};
+use sidegate_tests::{ApiServer, Cluster, eventually, repository};
 
 /// One case of `crds/tests/corpus`, where its fields are explained.
 #[derive(Debug, Deserialize)]
@@ -116,6 +118,9 @@ async fn every_field_is_explained() -> Result<()> {
             collect(&schema["properties"][part], &format!("{kind}.{part}"), &mut fields);
         }
         ensure!(fields.len() > 30, "{fields:?}");
+        // The server publishes its schemas a moment after it serves the resource.
+        let published = async || explain(&cluster, format!("{kind}.spec")).await;
+        eventually(Duration::from_secs(20), "the schema is published", published).await?;
         stream::iter(fields)
             .map(|field| explain(&cluster, field))
             .buffer_unordered(4)
