@@ -39,7 +39,7 @@ impl Sidecar {
             .spawn()
             .unwrap();
         let sidecar = Self { child, listen, admin };
-        until(|| TcpStream::connect(admin).is_ok());
+        until(|| TcpStream::connect(admin).is_ok() && TcpStream::connect(listen).is_ok());
         sidecar
     }
 
