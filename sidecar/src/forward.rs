@@ -83,7 +83,7 @@ impl AppError {
         match sent.progress() {
             Progress::Late => Self::CallerLate,
             Progress::Broken => Self::Caller(error),
-            Progress::Begun | Progress::Whole => Self::BrokeOff(error),
+            Progress::Good => Self::BrokeOff(error),
         }
     }
 }

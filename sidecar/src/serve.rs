@@ -4,11 +4,16 @@
 //! take hyper's place here and give the same three things: heads as `http::request::Parts`, bodies
 //! that are read as they are asked for, and an end when the Gate drains.
 
-use std::{future::poll_fn, io, rc::Rc, task::Poll, time::Duration};
+use std::{
+    future::poll_fn,
+    rc::Rc,
+    task::{Context, Poll},
+    time::Duration,
+};
 
 use tokio::net::TcpStream;
 
-use crate::{accept::Accepted, gate::Worker};
+use crate::{accept::Accepted, client::Peer, gate::Worker};
 
 mod buffers;
 mod drain;
@@ -93,46 +98,48 @@ pub(crate) async fn connection(gate: Rc<Worker>, accepted: Accepted) {
     let mut timer = Timer::new(Rc::clone(&patience));
     let mut draining = gate.drain.watch();
     let mut line = Line::new(stream, Rc::clone(&patience));
-    let spoken = poll_fn(|cx| {
-        if draining.begins(cx) {
-            return Poll::Ready(Ok(Spoken::Nothing));
-        }
-        match line.poll_spoken(cx) {
-            Poll::Pending => timer.poll(cx).map(|()| Ok::<_, io::Error>(Spoken::Nothing)),
-            spoken @ Poll::Ready(_) => spoken,
-        }
-    });
-    match spoken.await {
+    let caller = Rc::new(Peer::from(peer.ip()));
+    let spoken = in_time(&mut draining, &mut timer, |cx| line.poll_spoken(cx)).await;
+    match spoken.unwrap_or(Ok(Spoken::Nothing)) {
         Ok(Spoken::Http1) => loop {
             // What this needs room for is given back while it rests.
-            let serving = Box::pin(http1::serve(&gate, peer, line, &patience, &mut timer, &mut draining));
+            let serving = Box::pin(http1::serve(&gate, &caller, line, &patience, &mut timer, &mut draining));
             let Some(rested) = serving.await else { break };
             line = rested;
-            let wanted = poll_fn(|cx| {
-                if draining.begins(cx) {
-                    return Poll::Ready(false);
-                }
-                match line.poll_readable(cx) {
-                    Poll::Pending => timer.poll(cx).map(|()| false),
-                    Poll::Ready(()) => Poll::Ready(true),
-                }
-            });
             gate.counters.rested.add();
-            let wanted = wanted.await;
+            let wanted = in_time(&mut draining, &mut timer, |cx| line.poll_readable(cx)).await;
             gate.counters.resumed.add();
-            if !wanted {
+            if wanted.is_none() {
                 break;
             }
         },
         Ok(Spoken::Http2) => {
             patience.many_at_once();
             // Each connection would have the room for it, and few are of this kind.
-            Box::pin(http2::serve(&gate, peer, line, &patience, &mut timer, &mut draining)).await;
+            Box::pin(http2::serve(&gate, &caller, line, &patience, &mut timer, &mut draining)).await;
         }
         Ok(Spoken::Tls) => gate.refuse_tls(),
         Ok(Spoken::Nothing) => {}
         Err(error) => tracing::debug!(%error, "a caller's connection ended"),
     }
+}
+
+/// What a caller is waited for; `None`: the Gate stops, or nobody is waited for any longer.
+async fn in_time<T>(
+    draining: &mut drain::Watch,
+    timer: &mut Timer,
+    mut wanted: impl FnMut(&mut Context<'_>) -> Poll<T>,
+) -> Option<T> {
+    poll_fn(|cx| {
+        if draining.begins(cx) {
+            return Poll::Ready(None);
+        }
+        match wanted(cx) {
+            Poll::Pending => timer.poll(cx).map(|()| None),
+            Poll::Ready(wanted) => Poll::Ready(Some(wanted)),
+        }
+    })
+    .await
 }
 
 // === impl Open ===

@@ -59,17 +59,15 @@ pub(crate) enum BodyError {
     Late,
 }
 
-/// Was the request's body taken to its end?
+/// What became of the request's body, for whoever sends it.
 #[derive(Clone, Debug)]
 pub(crate) struct Sent(Rc<Cell<Progress>>);
 
 /// How far a request's body has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Progress {
-    /// There is more of it.
-    Begun,
-    /// All of it was taken.
-    Whole,
+    /// As far as it should be.
+    Good,
     /// The caller broke it off.
     Broken,
     /// The caller stopped sending it.
@@ -154,8 +152,7 @@ impl Sent {
 
 impl RequestBody {
     pub(crate) fn new(body: Incoming, patience: Duration, holding: Holding) -> (Self, Sent) {
-        let progress = if body.is_end_stream() { Progress::Whole } else { Progress::Begun };
-        let sent = Sent(Rc::new(Cell::new(progress)));
+        let sent = Sent(Rc::new(Cell::new(Progress::Good)));
         (Self { body, sent: sent.clone(), patience, deadline: None, holding }, sent)
     }
 }
@@ -180,15 +177,11 @@ impl HttpBody for RequestBody {
                     self.sent.0.set(Progress::Broken);
                     return Poll::Ready(Some(Err(BodyError::Broken(error))));
                 }
-                _ if frame.is_none() || self.body.is_end_stream() => self.sent.0.set(Progress::Whole),
-                _ => {}
-            }
-            match frame {
                 Some(Ok(frame)) if frame.is_trailers() => {}
-                frame => {
-                    let held = |frame: Frame<Bytes>| frame.map_data(|bytes| self.holding.hold(bytes));
-                    return Poll::Ready(frame.map(|frame| frame.map(held).map_err(BodyError::Broken)));
+                Some(Ok(frame)) => {
+                    return Poll::Ready(Some(Ok(frame.map_data(|bytes| self.holding.hold(bytes)))));
                 }
+                None => return Poll::Ready(None),
             }
         }
     }

@@ -4,7 +4,6 @@ use std::{
     cell::{Cell, RefCell},
     convert::Infallible,
     future::poll_fn,
-    net::SocketAddr,
     pin::Pin,
     rc::Rc,
     task::Poll,
@@ -47,7 +46,7 @@ enum End {
 /// again with it when something is to be read. In between it needs no room but the line's.
 pub(super) async fn serve(
     gate: &Rc<Worker>,
-    peer: SocketAddr,
+    caller: &Rc<Peer>,
     line: Line,
     patience: &Rc<Patience>,
     timer: &mut Timer,
@@ -55,7 +54,7 @@ pub(super) async fn serve(
 ) -> Option<Line> {
     timer.may_rest();
     let (handler, asked) = (Rc::clone(gate), Rc::clone(patience));
-    let caller = Rc::new(Peer::from(peer.ip()));
+    let asking = Rc::clone(caller);
     let opened = Rc::<RefCell<Option<(Tunnel, Option<Watch>)>>>::default();
     let opening = Rc::clone(&opened);
     let announced = Rc::<Cell<bool>>::default();
@@ -65,7 +64,7 @@ pub(super) async fn serve(
         asked.has_body(has_body);
         let busy = asked.busy();
         // hyper keeps room for it in every connection, also in those that wait.
-        let answer = Box::pin(request::handle(Rc::clone(&handler), Rc::clone(&caller), request));
+        let answer = Box::pin(request::handle(Rc::clone(&handler), Rc::clone(&asking), request));
         let (opening, announcing) = (Rc::clone(&opening), Rc::clone(&announcing));
         let drain = handler.drain.clone();
         async move {
@@ -141,6 +140,6 @@ pub(super) async fn serve(
             return Some(line);
         }
     };
-    Box::pin(unread::answer(gate, peer.ip(), &denial, line.into_stream())).await;
+    Box::pin(unread::answer(gate, caller.address(), &denial, line.into_stream())).await;
     None
 }

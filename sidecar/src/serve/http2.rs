@@ -8,7 +8,6 @@ use std::{
     cell::Cell,
     convert::Infallible,
     future::{Future, poll_fn},
-    net::SocketAddr,
     pin::pin,
     rc::Rc,
     task::Poll,
@@ -75,7 +74,7 @@ pub(crate) struct Here;
 /// Serves it to its end.
 pub(super) async fn serve(
     gate: &Rc<Worker>,
-    peer: SocketAddr,
+    caller: &Rc<Peer>,
     line: Line,
     patience: &Rc<Patience>,
     timer: &mut Timer,
@@ -84,7 +83,7 @@ pub(super) async fn serve(
     let limits = &gate.shared.limits;
     let streams = Streams::new(limits.untaken);
     let (handler, asked, made) = (Rc::clone(gate), Rc::clone(patience), streams.clone());
-    let caller = Rc::new(Peer::from(peer.ip()));
+    let asking = Rc::clone(caller);
     let served = Rc::<Cell<bool>>::default();
     let serving = Rc::clone(&served);
     let held = Held::new(gate.buffers.loan(), CONNECTION_WINDOW);
@@ -95,7 +94,7 @@ pub(super) async fn serve(
         let (parts, body) = Request::into_parts(request);
         let held = holding.asked(&parts);
         let request = Request::from_parts(parts, body);
-        let answer = request::handle(Rc::clone(&handler), Rc::clone(&caller), request);
+        let answer = request::handle(Rc::clone(&handler), Rc::clone(&asking), request);
         async move {
             let answer = answer.await;
             held.answered();
@@ -141,7 +140,7 @@ pub(super) async fn serve(
     .await;
     if let End::Head = end {
         // It is recorded, but cannot be answered: until the head is over there is no stream.
-        request::unread(gate, peer.ip(), &Denial::HeadTimeout);
+        request::unread(gate, caller.address(), &Denial::HeadTimeout);
     }
     let ended = match end {
         End::Over(ended) => ended,
