@@ -15,10 +15,12 @@ use crate::authorise::Permit;
 mod alone;
 mod app;
 mod body;
+mod http1;
 mod http2;
 mod kept;
 mod piece;
 mod pool;
+mod spare;
 mod stream;
 mod tunnel;
 mod websocket;
@@ -26,7 +28,9 @@ mod websocket;
 pub use app::{App, AppAddressError};
 pub(crate) use body::{AnswerError, AppBody, Body, RequestBody};
 use body::{Progress, Sent, Source};
+use http1::Fault;
 pub(crate) use http2::is_grpc;
+use kept::Failed;
 pub(crate) use piece::BodyPiece;
 pub(crate) use pool::Pool;
 pub(crate) use tunnel::Tunnel;
@@ -43,7 +47,7 @@ pub(crate) enum AppError {
     ConnectTimeout,
     /// It took the request, and closed or said something that is not HTTP.
     #[error("the app broke off before it answered")]
-    BrokeOff(#[source] hyper::Error),
+    BrokeOff(#[source] Fault),
     /// The caller broke its request's body.
     #[error("the caller broke off its body")]
     Caller(#[source] hyper::Error),
@@ -83,7 +87,7 @@ impl AppError {
         match sent.progress() {
             Progress::Late => Self::CallerLate,
             Progress::Broken => Self::Caller(error),
-            Progress::Good => Self::BrokeOff(error),
+            Progress::Good => Self::BrokeOff(error.into()),
         }
     }
 }
@@ -100,14 +104,17 @@ pub(crate) async fn forward(
 ) -> Result<Forwarded, AppError> {
     let Way { opening, keep_alive, http2 } = way;
     let has_body = !body.is_end_stream();
+    if !has_body && keep_alive && opening.is_none() && !http2 {
+        return again(pool, &head).await;
+    }
     let (body, sent) = RequestBody::new(body, pool.limits().body, pool.holding());
     if http2 {
         let answer = pool.send_http2(head, body, &sent, keep_alive).await?;
-        return Ok(Forwarded::Answer(answer.map(|body| AppBody::new(body, Source::Shared, pool.holding()))));
+        return Ok(Forwarded::Answer(answer.map(|body| AppBody::new(Source::Shared(body), pool.holding()))));
     }
     if opening.is_some() {
         mark(&mut head.headers);
-    } else if has_body || !keep_alive {
+    } else {
         if has_body && !head.headers.contains_key(header::CONTENT_LENGTH) {
             // HTTP/2 says no more than this; and the library drops the body of a GET whose length
             // it is not told.
@@ -116,8 +123,6 @@ pub(crate) async fn forward(
         // An app that does not read a body would take it for the next request; which apps read
         // theirs, nobody can tell from here.
         head.headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
-    } else {
-        return again(pool, Request::from_parts(head, body), &sent).await;
     }
     let mut alone = pool.connect_alone().await?;
     let sending = alone.send(Request::from_parts(head, body));
@@ -128,31 +133,26 @@ pub(crate) async fn forward(
         let tunnel = if opened { alone.into_tunnel().await } else { None };
         return Ok(Forwarded::Opened(head, tunnel.ok_or(AppError::Switched)?));
     }
-    Ok(Forwarded::Answer(answer.map(|body| AppBody::new(body, Source::Alone(alone), pool.holding()))))
+    Ok(Forwarded::Answer(answer.map(|body| AppBody::new(Source::Alone(body, alone), pool.holding()))))
 }
 
 /// Forwards a request without a body on a connection that is used again.
-async fn again(
-    pool: &Rc<Pool>,
-    mut request: Request<RequestBody>,
-    sent: &Sent,
-) -> Result<Forwarded, AppError> {
+async fn again(pool: &Rc<Pool>, head: &Parts) -> Result<Forwarded, AppError> {
     let mut kept = pool.checkout().await?;
-    let answer = loop {
-        match kept.send(request).await {
-            Ok(answer) => break answer,
-            Err(mut failed) => match failed.take_message() {
-                // The app had closed an idle connection: nothing of the request was written.
-                Some(unsent) if kept.reused() => {
-                    request = unsent;
-                    kept = pool.connect().await?;
-                }
-                _ => return Err(AppError::of(failed.into_error(), sent)),
-            },
+    loop {
+        let failed = match kept.send(head).await {
+            Ok(head) => {
+                let body = AppBody::new(Source::Kept(kept), pool.holding());
+                return Ok(Forwarded::Answer(Response::from_parts(head, body)));
+            }
+            Err(failed) => failed,
+        };
+        match failed {
+            // The app had closed an idle connection.
+            Failed::Unsent if kept.reused() => kept = pool.connect().await?,
+            Failed::Unsent => return Err(AppError::BrokeOff(Fault::Closed)),
+            Failed::Switched => return Err(AppError::Switched),
+            Failed::Fault(fault) => return Err(AppError::BrokeOff(fault)),
         }
-    };
-    if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
-        return Err(AppError::Switched);
     }
-    Ok(Forwarded::Answer(answer.map(|body| AppBody::new(body, Source::Kept(kept), pool.holding()))))
 }

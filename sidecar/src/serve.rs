@@ -24,7 +24,7 @@ mod outgoing;
 mod patience;
 mod unread;
 
-pub(crate) use buffers::{Buffers, poll_read_within};
+pub(crate) use buffers::{Buffers, poll_read_more, poll_read_within};
 pub(crate) use drain::Drain;
 pub(crate) use http2::Here;
 use line::{Line, Spoken};

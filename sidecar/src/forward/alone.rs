@@ -41,7 +41,7 @@ impl Alone {
             .max_buf_size(BUFFER)
             .handshake(TokioIo::new(stream.clone()))
             .await
-            .map_err(AppError::BrokeOff)?;
+            .map_err(|error| AppError::BrokeOff(error.into()))?;
         let (behind, switched) = oneshot::channel();
         let task = task::spawn_local(async move {
             match connection.without_shutdown().await {

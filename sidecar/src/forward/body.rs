@@ -9,7 +9,7 @@ use std::{
     pin::Pin,
     rc::Rc,
     sync::Arc,
-    task::{Context, Poll, Waker, ready},
+    task::{Context, Poll, ready},
     time::Duration,
 };
 
@@ -20,6 +20,7 @@ use tokio::time::{Sleep, sleep};
 
 use super::{
     alone::Alone,
+    http1::Fault,
     kept::Kept,
     piece::{BodyPiece, Holding},
     tunnel::Tunnel,
@@ -77,7 +78,6 @@ pub(super) enum Progress {
 /// The body of an answer of the app.
 #[derive(Debug)]
 pub(crate) struct AppBody {
-    body: Incoming,
     source: Source,
     allowed: Allowed,
     holding: Holding,
@@ -86,12 +86,12 @@ pub(crate) struct AppBody {
 /// What an answer comes on: its end ends the answer.
 #[derive(Debug)]
 pub(super) enum Source {
-    /// It may carry another request, and whoever reads the answer moves its bytes.
+    /// It may carry another request.
     Kept(Kept),
     /// It closes with the answer.
-    Alone(#[expect(dead_code, reason = "it is held, and closes when it is dropped")] Alone),
+    Alone(Incoming, #[expect(dead_code, reason = "it is held, and closes when it is dropped")] Alone),
     /// It carries other answers beside this one.
-    Shared,
+    Shared(Incoming),
     /// Nothing any more.
     Over,
 }
@@ -111,7 +111,7 @@ enum Allowed {
 pub(crate) enum AnswerError {
     /// The app broke it off.
     #[error("the app broke off its answer")]
-    App(#[source] hyper::Error),
+    App(#[source] Fault),
     /// The credential that it was allowed by does not count any more.
     #[error("the credential does not count any more")]
     CutOff,
@@ -195,18 +195,38 @@ impl HttpBody for RequestBody {
     }
 }
 
+// === impl Source ===
+
+impl Source {
+    fn is_over(&self) -> bool {
+        match self {
+            Self::Kept(kept) => kept.body().is_over(),
+            Self::Alone(body, _) | Self::Shared(body) => body.is_end_stream(),
+            Self::Over => true,
+        }
+    }
+
+    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Polled<Fault, Bytes> {
+        match self {
+            Self::Kept(kept) => kept.poll_piece(cx),
+            Self::Alone(body, _) | Self::Shared(body) => Pin::new(body).poll_frame(cx).map_err(Fault::from),
+            Self::Over => Poll::Ready(None),
+        }
+    }
+}
+
 // === impl AppBody ===
 
 impl AppBody {
-    pub(super) fn new(body: Incoming, source: Source, holding: Holding) -> Self {
-        let mut body = Self { body, source, allowed: Allowed::Free, holding };
+    pub(super) fn new(source: Source, holding: Holding) -> Self {
+        let mut body = Self { source, allowed: Allowed::Free, holding };
         body.give_back_if_over();
         body
     }
 
     /// Goes on only while this credential counts.
     pub(crate) fn allowed_by(mut self, gate: &Rc<Worker>, principal: &Arc<Principal>) -> Self {
-        if !self.body.is_end_stream() {
+        if !self.source.is_over() {
             self.allowed = Allowed::By(Rc::clone(gate), Arc::clone(principal), 0);
         }
         self
@@ -229,7 +249,7 @@ impl AppBody {
     }
 
     fn give_back_if_over(&mut self) {
-        if self.body.is_end_stream() {
+        if self.source.is_over() {
             self.give_back();
         }
     }
@@ -240,18 +260,6 @@ impl AppBody {
         if let Source::Kept(kept) = mem::replace(&mut self.source, Source::Over) {
             kept.give_back();
         }
-    }
-
-    fn poll_body(&mut self, cx: &mut Context<'_>) -> Polled<hyper::Error, Bytes> {
-        ready!(self.holding.poll_room(cx));
-        let Source::Kept(kept) = &mut self.source else { return Pin::new(&mut self.body).poll_frame(cx) };
-        // Asked for first: nothing is read from the app that nobody wants.
-        let mut nobody = Context::from_waker(Waker::noop());
-        if let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(&mut nobody) {
-            return Poll::Ready(frame);
-        }
-        kept.poll_bytes(cx);
-        Pin::new(&mut self.body).poll_frame(&mut nobody)
     }
 }
 
@@ -273,7 +281,8 @@ impl HttpBody for AppBody {
                 return Poll::Ready(Some(Err(AnswerError::CutOff)));
             }
         }
-        let Poll::Ready(mut frame) = self.poll_body(cx) else {
+        ready!(self.holding.poll_room(cx));
+        let Poll::Ready(mut frame) = self.source.poll_frame(cx) else {
             ready!(self.poll_cut_off(cx));
             self.source = Source::Over;
             return Poll::Ready(Some(Err(AnswerError::CutOff)));
@@ -291,11 +300,15 @@ impl HttpBody for AppBody {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        self.source.is_over()
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+        match &self.source {
+            Source::Kept(kept) => kept.body().length().map_or_else(SizeHint::new, SizeHint::with_exact),
+            Source::Alone(body, _) | Source::Shared(body) => body.size_hint(),
+            Source::Over => SizeHint::with_exact(0),
+        }
     }
 }
 

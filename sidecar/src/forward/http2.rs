@@ -117,7 +117,7 @@ async fn connect(app: &App) -> Result<http2::SendRequest<RequestBody>, AppError>
         .keep_alive_timeout(PONG)
         .handshake(TokioIo::new(stream))
         .await
-        .map_err(AppError::BrokeOff)?;
+        .map_err(|error| AppError::BrokeOff(error.into()))?;
     // It ends with the last sender and the last stream.
     task::spawn_local(async move {
         if let Err(error) = connection.await {

@@ -1,81 +1,72 @@
 //! A connection to the app that carries one request without a body after the other.
 //!
-//! Whoever waits for an answer moves the connection's bytes, in the same turn: no task of its own
-//! has to be woken in between. That this is enough rests on there being nothing to send but a head.
+//! Whoever waits for an answer reads it, in the same turn, into memory that the worker's connections
+//! use one after the other: while an app thinks nothing is held for its answer.
 
 use std::{
+    fmt,
     future::poll_fn,
-    pin::{Pin, pin},
+    io, mem,
+    pin::Pin,
     rc::Rc,
-    task::{Context, Poll, Waker},
+    task::{Context, Poll, ready},
 };
 
-use http::{Request, Response};
-use hyper::{
-    body::Incoming,
-    client::conn::{TrySendError, http1},
-};
-use hyper_util::rt::TokioIo;
-use tokio::task::coop::unconstrained;
+use bytes::{Buf as _, Bytes, BytesMut};
+use http::{StatusCode, request, response};
+use hyper::body::Frame;
+use tokio::{io::AsyncWrite as _, net::TcpStream};
 
-use super::{App, AppError, Pool, RequestBody, stream::Stream};
-use crate::serve::Buffers;
+use super::{
+    App, AppError, Pool,
+    http1::{self, Answer, Fault, Framed, Read},
+    spare::ROOM,
+    stream,
+};
+use crate::serve::{Buffers, poll_read_more};
 
 /// How much of an answer's head, and of a body at once, is read ahead.
 pub(super) const BUFFER: usize = 64 << 10;
-
 /// A connection, at rest or not.
 #[derive(Debug)]
 pub(super) struct Connection {
-    sender: http1::SendRequest<RequestBody>,
-    /// What moves the bytes; it has to be polled by whoever waits for them.
-    bytes: Box<http1::Connection<TokioIo<Stream>, RequestBody>>,
-    /// It has ended, and is not to be polled again.
-    over: bool,
-    stream: Stream,
+    socket: TcpStream,
+    buffers: Buffers,
 }
 
 /// A connection that is out for one request. Dropped, it closes.
-#[derive(Debug)]
 pub(crate) struct Kept {
     connection: Connection,
     pool: Rc<Pool>,
     reused: bool,
+    /// What was read and not taken yet.
+    read: BytesMut,
+    /// What is still to come of the answer.
+    body: Framed,
+    /// May it carry another request when the answer is over?
+    again: bool,
+}
+
+/// Why a request has no answer.
+#[derive(Debug)]
+pub(super) enum Failed {
+    /// The app had closed, and nothing of it was written.
+    Unsent,
+    /// The app switched protocols.
+    Switched,
+    Fault(Fault),
 }
 
 // === impl Connection ===
 
 impl Connection {
     pub(super) async fn open(app: &App, buffers: &Buffers) -> Result<Self, AppError> {
-        let stream = Stream::open(app, buffers).await?;
-        let (sender, bytes) = http1::Builder::new()
-            .max_buf_size(BUFFER)
-            .handshake(TokioIo::new(stream.clone()))
-            .await
-            .map_err(AppError::BrokeOff)?;
-        Ok(Self { sender, bytes: Box::new(bytes), over: false, stream })
+        Ok(Self { socket: stream::open(app).await?, buffers: buffers.clone() })
     }
 
-    /// Open, ready, and silent since the last answer.
-    pub(super) fn is_clean(&mut self) -> bool {
-        self.sender.is_ready() && self.stream.is_silent()
-    }
-
-    fn poll_bytes(&mut self, cx: &mut Context<'_>) {
-        if !self.over
-            && let Poll::Ready(ended) = Pin::new(&mut *self.bytes).poll(cx)
-        {
-            self.over = true;
-            if let Err(error) = ended {
-                tracing::debug!(%error, "a connection to the app ended");
-            }
-        }
-    }
-
-    /// Is it ready for another request, its answer being over? It wakes nobody from here on.
-    fn rests(&mut self) -> bool {
-        self.poll_bytes(&mut nobody());
-        !self.over && self.sender.is_ready()
+    /// Open, and silent since the last answer.
+    pub(super) fn is_clean(&self) -> bool {
+        stream::is_silent(&self.socket)
     }
 }
 
@@ -83,7 +74,7 @@ impl Connection {
 
 impl Kept {
     pub(super) fn new(connection: Connection, pool: Rc<Pool>, reused: bool) -> Self {
-        Self { connection, pool, reused }
+        Self { connection, pool, reused, read: BytesMut::new(), body: Framed::Over, again: false }
     }
 
     /// Did it carry a request before this one?
@@ -91,35 +82,117 @@ impl Kept {
         self.reused
     }
 
-    /// Sends a request; the error has it again if nothing of it was written.
-    pub(super) async fn send(
-        &mut self,
-        request: Request<RequestBody>,
-    ) -> Result<Response<Incoming>, TrySendError<Request<RequestBody>>> {
-        // A task that has done much in one turn would be told to come back, by waking nobody.
-        let mut answer = pin!(unconstrained(self.connection.sender.try_send_request(request)));
-        poll_fn(|cx| {
-            // Nothing but this brings the answer, so that nothing else has to wake anybody.
-            self.connection.poll_bytes(cx);
-            answer.as_mut().poll(&mut nobody())
+    /// What is still to come of the answer.
+    pub(super) fn body(&self) -> &Framed {
+        &self.body
+    }
+
+    /// Sends a request, and reads the head of its answer.
+    pub(super) async fn send(&mut self, head: &request::Parts) -> Result<response::Parts, Failed> {
+        let mut out = self.pool.spare().to_write();
+        http1::write(&mut out, head);
+        let (mut sent, mut broken) = (0, None);
+        let answer = poll_fn(|cx| {
+            while sent < out.len() && broken.is_none() {
+                match Pin::new(&mut self.connection.socket).poll_write(cx, &out[sent..]) {
+                    Poll::Ready(Ok(written)) => sent += written,
+                    Poll::Ready(Err(_)) if sent == 0 => return Poll::Ready(Err(Failed::Unsent)),
+                    // It may have said why.
+                    Poll::Ready(Err(error)) => broken = Some(error),
+                    Poll::Pending => break,
+                }
+            }
+            let answer = ready!(self.poll_answer(cx, head));
+            Poll::Ready(answer.map_err(|failed| match (failed, broken.take()) {
+                (Failed::Fault(Fault::Closed), Some(error)) => Failed::Fault(error.into()),
+                (failed, _) => failed,
+            }))
         })
-        .await
+        .await?;
+        self.again = answer.again && sent == out.len();
+        self.pool.spare().keep_written(out);
+        self.body = answer.body;
+        Ok(answer.head)
     }
 
-    /// Moves what there is of the answer's body.
-    pub(super) fn poll_bytes(&mut self, cx: &mut Context<'_>) {
-        self.connection.poll_bytes(cx);
-    }
-
-    /// The answer is over: ready for another request, some time.
-    pub(super) fn give_back(mut self) {
-        if self.connection.rests() {
-            self.pool.give_back(self.connection);
+    fn poll_answer(
+        &mut self,
+        cx: &mut Context<'_>,
+        head: &request::Parts,
+    ) -> Poll<Result<Box<Answer>, Failed>> {
+        loop {
+            let read =
+                if self.read.is_empty() { Ok(Read::More) } else { Answer::read(&self.read, &head.method) };
+            match read.map_err(Failed::Fault)? {
+                Read::Answer(answer, length) => {
+                    self.read.advance(length);
+                    let switched = answer.head.status == StatusCode::SWITCHING_PROTOCOLS;
+                    return Poll::Ready(if switched { Err(Failed::Switched) } else { Ok(answer) });
+                }
+                Read::Interim(length) => {
+                    self.read.advance(length);
+                }
+                Read::More if self.read.len() >= BUFFER => {
+                    return Poll::Ready(Err(Failed::Fault(Fault::Bad("its head is too large"))));
+                }
+                Read::More => match ready!(self.poll_more(cx)) {
+                    Ok(0) => return Poll::Ready(Err(Failed::Fault(Fault::Closed))),
+                    Ok(_) => {}
+                    Err(error) => return Poll::Ready(Err(Failed::Fault(error.into()))),
+                },
+            }
         }
+    }
+
+    /// The next piece of the answer's body. Nothing is read before it is asked for.
+    pub(super) fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Fault>>> {
+        loop {
+            match self.body.take(&mut self.read) {
+                Ok(None) if self.body.is_over() => return Poll::Ready(None),
+                Ok(None) => {}
+                piece => return Poll::Ready(piece.transpose()),
+            }
+            match ready!(self.poll_more(cx)) {
+                Ok(0) => return Poll::Ready(self.body.end().err().map(Err)),
+                Ok(_) => {}
+                Err(error) => return Poll::Ready(Some(Err(error.into()))),
+            }
+        }
+    }
+
+    /// Reads what there is; 0: the end.
+    fn poll_more(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        let expected = usize::try_from(self.body.expects()).unwrap_or(BUFFER).min(BUFFER);
+        if self.read.capacity() == 0 && expected <= ROOM {
+            self.read = self.pool.spare().to_read();
+        }
+        if self.read.capacity() - self.read.len() < ROOM / 4 {
+            self.read.reserve(expected.max(ROOM));
+        }
+        let socket = Pin::new(&mut self.connection.socket);
+        let read = poll_read_more(&self.connection.buffers, socket, cx, &mut self.read);
+        if self.read.is_empty() {
+            self.pool.spare().keep_read(mem::take(&mut self.read));
+        }
+        if let Poll::Ready(Ok(0)) = read {
+            self.again = false;
+        }
+        read
+    }
+
+    /// The answer is over: ready for another request, if nothing stands against it.
+    pub(super) fn give_back(self) {
+        let Self { connection, pool, read, body, again, .. } = self;
+        // What was read behind the end is nobody's answer.
+        if again && body.is_over() && read.is_empty() {
+            pool.give_back(connection);
+        }
+        pool.spare().keep_read(read);
     }
 }
 
-/// Nobody has to be woken.
-fn nobody() -> Context<'static> {
-    Context::from_waker(Waker::noop())
+impl fmt::Debug for Kept {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Kept").field("body", &self.body).finish_non_exhaustive()
+    }
 }

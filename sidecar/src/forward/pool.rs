@@ -21,6 +21,7 @@ use super::{
     http2,
     kept::{Connection, Kept},
     piece::Holding,
+    spare::Spare,
 };
 use crate::{
     metrics::Counters,
@@ -42,6 +43,7 @@ pub(crate) struct Pool {
     limits: Limits,
     counters: Arc<Counters>,
     buffers: Buffers,
+    spare: Spare,
     /// The one used last stands last and is taken first, so that the others can expire.
     idle: RefCell<Vec<Idle>>,
     /// How many there were.
@@ -67,11 +69,16 @@ impl Pool {
             limits,
             counters,
             buffers,
+            spare: Spare::default(),
             idle: RefCell::default(),
             sweeps: Cell::default(),
             http2: http2::Shared::default(),
             warned: Cell::default(),
         })
+    }
+
+    pub(super) fn spare(&self) -> &Spare {
+        &self.spare
     }
 
     pub(super) fn limits(&self) -> &Limits {
@@ -86,7 +93,7 @@ impl Pool {
     /// An idle connection that is still good, or a new one.
     pub(super) async fn checkout(self: &Rc<Self>) -> Result<Kept, AppError> {
         loop {
-            let Some(Idle { mut connection, .. }) = self.idle.borrow_mut().pop() else {
+            let Some(Idle { connection, .. }) = self.idle.borrow_mut().pop() else {
                 return self.connect().await;
             };
             if connection.is_clean() {
@@ -134,7 +141,7 @@ impl Pool {
     pub(crate) fn sweep(&self) {
         let now = self.sweeps.get() + 1;
         self.sweeps.set(now);
-        self.idle.borrow_mut().retain_mut(|idle| now - idle.since <= IDLE && idle.connection.is_clean());
+        self.idle.borrow_mut().retain(|idle| now - idle.since <= IDLE && idle.connection.is_clean());
     }
 
     /// In time, and counted.
@@ -171,11 +178,7 @@ mod tests {
     };
 
     use http::Request;
-    use http_body_util::Empty;
-    use hyper::client::conn::http1;
-    use hyper_util::rt::TokioIo;
     use tokio::{
-        net::TcpStream,
         runtime::LocalRuntime,
         task::{self, coop},
     };
@@ -190,10 +193,9 @@ mod tests {
         LocalRuntime::new().unwrap().block_on(async {
             let pool =
                 Pool::new(address.into(), Limits::default(), Buffers::new(0, Arc::default()), Arc::default());
-            let lease = pool.connect().await.unwrap();
+            let connection = Connection::open(&pool.app, &pool.buffers).await.unwrap();
             let (mut stream, _) = listener.accept().unwrap();
-            task::yield_now().await;
-            lease.give_back();
+            pool.give_back(connection);
             app(&mut stream);
             thread::sleep(Duration::from_millis(20));
             pool.checkout().await.unwrap().reused()
@@ -223,28 +225,18 @@ mod tests {
         address
     }
 
-    /// Only the library makes a body that comes.
-    async fn body(address: SocketAddr) -> Incoming {
-        let stream = TcpStream::connect(address).await.unwrap();
-        let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.unwrap();
-        task::spawn_local(connection);
-        let request = Request::head("/").body(Empty::<&[u8]>::new()).unwrap();
-        sender.send_request(request).await.unwrap().into_body()
-    }
-
     #[test]
     fn an_answer_is_not_missed_by_who_has_used_up_its_turn() {
         let address = answering();
         LocalRuntime::new().unwrap().block_on(async {
             let (limits, buffers) = (Limits::default(), Buffers::new(1, Arc::default()));
             let pool = Pool::new(address.into(), limits, buffers, Arc::default());
+            let head = Request::new(()).into_parts().0;
             // More is not done in one turn.
             for used in 0..128 {
-                let body = body(address).await;
-                let (body, _) = RequestBody::new(body, Duration::from_secs(1), pool.holding());
-                let mut kept = pool.connect().await.unwrap();
+                let (mut kept, head) = (pool.connect().await.unwrap(), head.clone());
                 let answer = task::spawn_local(async move {
-                    let mut sending = pin!(kept.send(Request::new(body)));
+                    let mut sending = pin!(kept.send(&head));
                     poll_fn(|cx| {
                         for _ in 0..used {
                             let mut nobody = Context::from_waker(Waker::noop());
@@ -267,7 +259,7 @@ mod tests {
         LocalRuntime::new().unwrap().block_on(async {
             let pool =
                 Pool::new(address.into(), Limits::default(), Buffers::new(0, Arc::default()), Arc::default());
-            pool.connect().await.unwrap().give_back();
+            pool.give_back(Connection::open(&pool.app, &pool.buffers).await.unwrap());
             (0..IDLE).for_each(|_| pool.sweep());
             assert_eq!(pool.idle.borrow().len(), 1);
             pool.sweep();

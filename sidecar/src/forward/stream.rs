@@ -1,4 +1,5 @@
-//! The socket to the app, for the HTTP library to use and for us to look at.
+//! The socket to the app, for the HTTP library to use and a tunnel to take over; and what is to be known
+//! of any.
 
 use std::{
     cell::RefCell,
@@ -32,17 +33,21 @@ pub(super) struct Stream {
 
 impl Stream {
     pub(super) async fn open(app: &App, buffers: &Buffers) -> Result<Self, AppError> {
-        let stream = app.connect().await.map_err(AppError::Connect)?;
-        stream.set_nodelay(true).map_err(AppError::Connect)?;
-        Ok(Self { socket: Rc::new(RefCell::new(stream)), buffers: buffers.clone() })
+        Ok(Self { socket: Rc::new(RefCell::new(open(app).await?)), buffers: buffers.clone() })
     }
+}
 
-    /// Is there nothing to read, not even the end?
-    pub(super) fn is_silent(&self) -> bool {
-        let stream = self.socket.borrow();
-        let peeked = SockRef::from(&*stream).peek(&mut [MaybeUninit::uninit()]);
-        matches!(peeked, Err(error) if error.kind() == io::ErrorKind::WouldBlock)
-    }
+/// A new connection to the app.
+pub(super) async fn open(app: &App) -> Result<TcpStream, AppError> {
+    let socket = app.connect().await.map_err(AppError::Connect)?;
+    socket.set_nodelay(true).map_err(AppError::Connect)?;
+    Ok(socket)
+}
+
+/// Is there nothing to read, not even the end?
+pub(super) fn is_silent(socket: &TcpStream) -> bool {
+    let peeked = SockRef::from(socket).peek(&mut [MaybeUninit::uninit()]);
+    matches!(peeked, Err(error) if error.kind() == io::ErrorKind::WouldBlock)
 }
 
 impl AsyncRead for Stream {

@@ -13,7 +13,9 @@ use std::{
     task::{Context, Poll, Waker, ready},
 };
 
+use bytes::{BufMut as _, BytesMut};
 use tokio::io::{AsyncRead, ReadBuf};
+use tokio_util::io::poll_read_buf;
 
 use crate::metrics::Counters;
 
@@ -182,6 +184,17 @@ pub(crate) fn poll_read_within(
     let read = little.filled().len();
     buf.advance(read);
     Poll::Ready(Ok(()))
+}
+
+/// The same into memory that has some room left.
+pub(crate) fn poll_read_more(
+    buffers: &Buffers,
+    from: Pin<&mut impl AsyncRead>,
+    cx: &mut Context<'_>,
+    to: &mut BytesMut,
+) -> Poll<io::Result<usize>> {
+    let most = if buffers.is_full() { SMALL - 1 } else { usize::MAX };
+    poll_read_buf(from, cx, &mut to.limit(most))
 }
 
 #[cfg(test)]
