@@ -237,7 +237,7 @@ mod tests {
             let bytes = format!("HTTP/1.1 200 {reason}\r\n\r\n");
             let Ok(Read::Answer(answer, _)) = Answer::read(bytes.as_bytes(), &Method::GET) else { panic!() };
             let said = answer.head.extensions.get::<ReasonPhrase>();
-            assert_eq!(said.map(|said| said.as_bytes()), kept.then_some(reason.as_bytes()), "{reason}");
+            assert_eq!(said.map(ReasonPhrase::as_bytes), kept.then_some(reason.as_bytes()), "{reason}");
         }
     }
 

@@ -170,6 +170,8 @@ fn trailers(read: &mut BytesMut) -> Result<Option<HeaderMap>, Fault> {
 
 #[cfg(test)]
 mod tests {
+    use std::fmt::Write as _;
+
     use proptest::prelude::*;
 
     use super::*;
@@ -184,7 +186,7 @@ mod tests {
                 Err(fault) => break fault.to_string(),
                 Ok(Some(frame)) => match frame.into_data() {
                     Ok(data) => taken.push_str(std::str::from_utf8(&data).unwrap()),
-                    Err(frame) => taken.push_str(&format!("{:?}", frame.into_trailers().unwrap())),
+                    Err(frame) => write!(taken, "{:?}", frame.into_trailers().unwrap()).unwrap(),
                 },
                 Ok(None) if body.is_over() => break format!("+{}", String::from_utf8_lossy(&read)),
                 Ok(None) => match pieces.next() {
