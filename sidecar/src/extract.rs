@@ -62,13 +62,14 @@ impl Places {
         if self.headers.is_empty() { Place::Authorization } else { Place::KeyHeader }
     }
 
-    /// Is this header, with the values that it has in this request, ours to remove?
-    pub(crate) fn is_ours(&self, name: &HeaderName, headers: &HeaderMap) -> bool {
-        if name == header::AUTHORIZATION {
-            self.bearer && headers.get_all(name).iter().any(|value| bearer(value).is_some())
-        } else {
-            self.headers.contains(name)
-        }
+    /// Is this header ours to remove, whatever is in it?
+    pub(crate) fn is_key_header(&self, name: &HeaderName) -> bool {
+        self.headers.contains(name)
+    }
+
+    /// Is there a `Bearer` in `Authorization`, where this Gate takes keys there?
+    pub(crate) fn takes_bearer(&self, headers: &HeaderMap) -> bool {
+        self.bearer && headers.get_all(header::AUTHORIZATION).iter().any(|value| bearer(value).is_some())
     }
 }
 

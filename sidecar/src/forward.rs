@@ -6,11 +6,11 @@
 
 use std::{io, rc::Rc};
 
-use http::{HeaderValue, Request, Response, StatusCode, header, request::Parts, response};
+use http::{HeaderValue, Request, Response, StatusCode, header, response};
 use hyper::body::{Body as _, Incoming};
 use thiserror::Error;
 
-use crate::authorise::Permit;
+use crate::{authorise::Permit, rewrite::Outbound};
 
 mod alone;
 mod app;
@@ -92,21 +92,22 @@ impl AppError {
     }
 }
 
-/// Forwards one request. The head is what `rewrite` made of it.
+/// Forwards one request, as `rewrite` made it.
 ///
 /// Dropping the future, or the body of the answer before its end, closes the app's connection.
 pub(crate) async fn forward(
     pool: &Rc<Pool>,
     _permit: &Permit,
-    mut head: Parts,
+    request: Outbound,
     body: Incoming,
     way: Way,
 ) -> Result<Forwarded, AppError> {
     let Way { opening, keep_alive, http2 } = way;
     let has_body = !body.is_end_stream();
     if !has_body && keep_alive && opening.is_none() && !http2 {
-        return again(pool, &head).await;
+        return again(pool, &request).await;
     }
+    let mut head = request.into_head();
     let (body, sent) = RequestBody::new(body, pool.limits().body, pool.holding());
     if http2 {
         let answer = pool.send_http2(head, body, &sent, keep_alive).await?;
@@ -137,10 +138,10 @@ pub(crate) async fn forward(
 }
 
 /// Forwards a request without a body on a connection that is used again.
-async fn again(pool: &Rc<Pool>, head: &Parts) -> Result<Forwarded, AppError> {
+async fn again(pool: &Rc<Pool>, request: &Outbound) -> Result<Forwarded, AppError> {
     let mut kept = pool.checkout().await?;
     loop {
-        let failed = match kept.send(head).await {
+        let failed = match kept.send(request).await {
             Ok(head) => {
                 let body = AppBody::new(Source::Kept(kept), pool.holding());
                 return Ok(Forwarded::Answer(Response::from_parts(head, body)));

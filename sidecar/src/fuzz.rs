@@ -20,8 +20,7 @@ pub fn path_passing(raw: &str, passing: Paths) -> Result<Cow<'_, str>, &'static 
 }
 
 /// Decides about this head, and if it may pass makes it what the app receives.
-pub fn pass(index: &Index, head: &mut Parts, now: Timestamp, peer: IpAddr) -> Result<(), Denial> {
-    let permit = decide(index, head, now).verdict?;
-    rewrite::rewrite(&permit, index, head, &peer.into(), &RequestId::new(0));
-    Ok(())
+pub fn pass(index: &Index, head: Parts, now: Timestamp, peer: IpAddr) -> Result<Parts, Denial> {
+    let permit = decide(index, &head, now).verdict?;
+    Ok(rewrite::rewrite(&permit, index, head, &peer.into(), &RequestId::new(0)).into_head())
 }

@@ -25,7 +25,7 @@ fn gate() -> Index {
 
 /// The request line and headers that the app receives, ours left out; or status and detail of the
 /// refusal.
-fn outcome(mut head: Parts) -> String {
+fn outcome(head: Parts) -> String {
     let index = gate();
     match decide(&index, &head, now()).verdict {
         Err(denial) => {
@@ -36,7 +36,8 @@ fn outcome(mut head: Parts) -> String {
             }
         }
         Ok(permit) => {
-            rewrite::rewrite(&permit, &index, &mut head, &peer("192.0.2.7"), &RequestId::new(1));
+            let head = rewrite::rewrite(&permit, &index, head, &peer("192.0.2.7"), &RequestId::new(1));
+            let head = head.into_head();
             let mut lines = vec![format!("{} {}", head.method, head.uri)];
             let theirs = head.headers.iter().filter(|(name, _)| {
                 let name = name.as_str();

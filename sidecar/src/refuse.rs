@@ -26,6 +26,55 @@ const MAX_HEADERS: usize = 100;
 const MAX_LIST: usize = 32 << 10;
 const MALFORMED_HOST: &str = "the Host is not a name or address with an optional port";
 
+/// The headers that are looked at here, found by going over all of them once.
+#[derive(Default)]
+struct Telling<'a> {
+    hosts: Lines<'a>,
+    encodings: Lines<'a>,
+    lengths: Lines<'a>,
+    expectations: Lines<'a>,
+    connection: bool,
+}
+
+/// The lines of one header.
+#[derive(Clone, Copy, Default)]
+enum Lines<'a> {
+    #[default]
+    None,
+    One(&'a HeaderValue),
+    More,
+}
+
+// === impl Telling ===
+
+impl<'a> Telling<'a> {
+    fn of(headers: &'a HeaderMap) -> Self {
+        let mut telling = Self::default();
+        for (name, value) in headers {
+            if name == header::HOST {
+                telling.hosts.add(value);
+            } else if name == header::TRANSFER_ENCODING {
+                telling.encodings.add(value);
+            } else if name == header::CONTENT_LENGTH {
+                telling.lengths.add(value);
+            } else if name == header::EXPECT {
+                telling.expectations.add(value);
+            } else if name == header::CONNECTION {
+                telling.connection = true;
+            }
+        }
+        telling
+    }
+}
+
+// === impl Lines ===
+
+impl<'a> Lines<'a> {
+    fn add(&mut self, value: &'a HeaderValue) {
+        *self = if let Self::None = self { Self::One(value) } else { Self::More };
+    }
+}
+
 /// The method of a request whose head has one reading. `None`: this Gate does not list it, but
 /// another could.
 pub(crate) fn refuse(head: &Parts, methods: &Methods) -> Result<Option<Verb>, Denial> {
@@ -36,16 +85,19 @@ pub(crate) fn refuse(head: &Parts, methods: &Methods) -> Result<Option<Verb>, De
     if head.version == Version::HTTP_2 && too_large(head) {
         return Err(Denial::HeadTooLarge);
     }
-    framing(&head.headers).map_err(doubtful)?;
+    let telling = Telling::of(&head.headers);
+    framing(&telling).map_err(doubtful)?;
     if !methods::could_serve(&head.method) {
         return Err(Denial::MethodNotAllowed);
     }
-    expectation(&head.headers)?;
-    connection(&head.headers).map_err(doubtful)?;
+    expectation(&telling)?;
+    if telling.connection {
+        connection(&head.headers).map_err(doubtful)?;
+    }
     if head.version == Version::HTTP_2 {
-        pseudo_headers(head).map_err(doubtful)?;
+        pseudo_headers(head, &telling).map_err(doubtful)?;
     } else {
-        let host = host(&head.headers).map_err(doubtful)?;
+        let host = host(&telling).map_err(doubtful)?;
         target(head, host).map_err(doubtful)?;
     }
     Ok(methods.verb(&head.method))
@@ -72,30 +124,27 @@ fn too_large(head: &Parts) -> bool {
 }
 
 /// RFC 9112 §6: where the next request begins must be beyond doubt.
-fn framing(headers: &HeaderMap) -> Result<(), &'static str> {
-    let mut encodings = headers.get_all(header::TRANSFER_ENCODING).iter();
-    let chunked = match (encodings.next(), encodings.next()) {
-        (None, _) => false,
-        (Some(only), None) if only.as_bytes().eq_ignore_ascii_case(b"chunked") => true,
-        (Some(_), None) => return Err("the only Transfer-Encoding served is chunked"),
-        (Some(_), Some(_)) => return Err("more than one Transfer-Encoding"),
+fn framing(telling: &Telling<'_>) -> Result<(), &'static str> {
+    let chunked = match telling.encodings {
+        Lines::None => false,
+        Lines::One(only) if only.as_bytes().eq_ignore_ascii_case(b"chunked") => true,
+        Lines::One(_) => return Err("the only Transfer-Encoding served is chunked"),
+        Lines::More => return Err("more than one Transfer-Encoding"),
     };
-    let mut lengths = headers.get_all(header::CONTENT_LENGTH).iter();
-    match (lengths.next(), lengths.next()) {
-        (Some(_), Some(_)) => Err("more than one Content-Length"),
-        (Some(_), None) if chunked => Err("a Content-Length beside Transfer-Encoding"),
-        (Some(only), None) if content_length(only).is_none() => Err("the Content-Length is not a number"),
-        _ => Ok(()),
+    match telling.lengths {
+        Lines::More => Err("more than one Content-Length"),
+        Lines::One(_) if chunked => Err("a Content-Length beside Transfer-Encoding"),
+        Lines::One(only) if content_length(only).is_none() => Err("the Content-Length is not a number"),
+        Lines::One(_) | Lines::None => Ok(()),
     }
 }
 
 /// RFC 9110 §10.1.1.
-fn expectation(headers: &HeaderMap) -> Result<(), Denial> {
-    let mut lines = headers.get_all(header::EXPECT).iter();
-    match (lines.next(), lines.next()) {
-        (None, _) => Ok(()),
-        (Some(only), None) if only.as_bytes().eq_ignore_ascii_case(b"100-continue") => Ok(()),
-        _ => Err(Denial::ExpectationFailed),
+fn expectation(telling: &Telling<'_>) -> Result<(), Denial> {
+    match telling.expectations {
+        Lines::None => Ok(()),
+        Lines::One(only) if only.as_bytes().eq_ignore_ascii_case(b"100-continue") => Ok(()),
+        Lines::One(_) | Lines::More => Err(Denial::ExpectationFailed),
     }
 }
 
@@ -123,12 +172,11 @@ pub(crate) fn options(headers: &HeaderMap) -> impl Iterator<Item = &[u8]> {
 }
 
 /// The one `Host`, well-formed.
-fn host(headers: &HeaderMap) -> Result<&str, &'static str> {
-    let mut lines = headers.get_all(header::HOST).iter();
-    let host = match (lines.next(), lines.next()) {
-        (None, _) => return Err("there is no Host"),
-        (Some(_), Some(_)) => return Err("more than one Host"),
-        (Some(only), None) => only.to_str().map_err(|_| MALFORMED_HOST)?,
+fn host<'a>(telling: &Telling<'a>) -> Result<&'a str, &'static str> {
+    let host = match telling.hosts {
+        Lines::None => return Err("there is no Host"),
+        Lines::More => return Err("more than one Host"),
+        Lines::One(only) => only.to_str().map_err(|_| MALFORMED_HOST)?,
     };
     if well_formed(host) { Ok(host) } else { Err(MALFORMED_HOST) }
 }
@@ -176,7 +224,7 @@ fn path_or_asterisk(head: &Parts) -> Result<(), &'static str> {
 }
 
 /// RFC 9113 §8.3.1: `:authority` is what `Host` is in HTTP/1.1. A `Host` beside it says the same.
-fn pseudo_headers(head: &Parts) -> Result<(), &'static str> {
+fn pseudo_headers(head: &Parts, telling: &Telling<'_>) -> Result<(), &'static str> {
     let Some(authority) = head.uri.authority() else { return Err("there is no :authority") };
     if !well_formed(authority.as_str()) {
         return Err("the :authority is not a name or address with an optional port");
@@ -186,8 +234,8 @@ fn pseudo_headers(head: &Parts) -> Result<(), &'static str> {
         Some(scheme) if *scheme == Scheme::HTTPS => "443",
         _ => return Err(OTHER_SCHEME),
     };
-    if head.headers.contains_key(header::HOST) {
-        same(authority, host(&head.headers)?, default_port)?;
+    if !matches!(telling.hosts, Lines::None) {
+        same(authority, host(telling)?, default_port)?;
     }
     path_or_asterisk(head)
 }

@@ -22,7 +22,7 @@ pub(crate) use entry::unread;
 ///
 /// Dropped before it is done, it closes the app's connection, and the request is still recorded.
 pub(crate) async fn handle(gate: Rc<Worker>, peer: Rc<Peer>, request: Request<Incoming>) -> Response<Body> {
-    let (mut head, body) = request.into_parts();
+    let (head, body) = request.into_parts();
     let index = gate.index();
     let index = index.as_deref().map(Deref::deref);
     let entry = Entry::decide(&gate, index, peer.address(), &head);
@@ -36,8 +36,8 @@ pub(crate) async fn handle(gate: Rc<Worker>, peer: Rc<Peer>, request: Request<In
     };
     let opening = Opening::of(&head, !body.is_end_stream());
     let way = Way { opening, keep_alive: index.keeps_alive(), http2: is_grpc(&head) };
-    rewrite(permit, index, &mut head, &peer, entry.id());
-    match forward(&gate.pool, permit, head, body, way).await {
+    let request = rewrite(permit, index, head, &peer, entry.id());
+    match forward(&gate.pool, permit, request, body, way).await {
         Ok(Forwarded::Answer(answer)) => entry.pass(answer),
         Ok(Forwarded::Opened(head, tunnel)) => entry.open(head, tunnel),
         Err(error) => entry.give_up(&error, index),

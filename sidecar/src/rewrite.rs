@@ -9,7 +9,11 @@
 
 use std::fmt::Write as _;
 
-use http::{HeaderMap, HeaderName, HeaderValue, Uri, Version, header, request, response};
+use bytes::Bytes;
+use http::{
+    HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, Version, header, request, response,
+    uri::PathAndQuery,
+};
 use sidegate_bundle::ScopeSet;
 
 use crate::{authorise::Permit, client::Peer, index::Index, refuse, request_id::RequestId};
@@ -23,6 +27,8 @@ const SCOPES: HeaderName = HeaderName::from_static("x-sidegate-scopes");
 const CREDENTIAL: HeaderName = HeaderName::from_static("x-sidegate-credential");
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
+/// So many lines are ours, at most.
+const OWN_LINES: usize = 7;
 /// No value of ours is longer.
 const MAX_VALUE: usize = 4096;
 
@@ -54,43 +60,84 @@ impl<'a> Named<'a> {
     }
 }
 
+/// What the app receives, but for the body.
+#[derive(Debug)]
+pub(crate) struct Outbound {
+    pub(crate) method: Method,
+    pub(crate) target: PathAndQuery,
+    pub(crate) lines: Vec<(HeaderName, HeaderValue)>,
+}
+
+// === impl Outbound ===
+
+impl Outbound {
+    /// As the HTTP library has it.
+    pub(crate) fn into_head(self) -> request::Parts {
+        let Self { method, target, lines } = self;
+        let (mut head, ()) = Request::new(()).into_parts();
+        (head.method, head.uri) = (method, Uri::from(target));
+        head.headers.reserve(lines.len());
+        for (name, value) in lines {
+            head.headers.append(name, value);
+        }
+        head
+    }
+}
+
 /// Makes a permitted request what the app receives.
 pub(crate) fn rewrite(
     permit: &Permit,
     index: &Index,
-    head: &mut request::Parts,
+    head: request::Parts,
     peer: &Peer,
     id: &RequestId,
-) {
-    let headers = &mut head.headers;
-    let trailers = wants_trailers(head.version, headers);
-    if head.version == Version::HTTP_2 {
-        from_http2(&head.uri, headers);
+) -> Outbound {
+    let request::Parts { method, uri, version, mut headers, .. } = head;
+    let trailers = wants_trailers(version, &headers);
+    if version == Version::HTTP_2 {
+        from_http2(&uri, &mut headers);
     }
-    head.uri = Uri::from(permit.target().path_and_query().clone());
-    head.version = Version::HTTP_11;
-    let chunked = headers.contains_key(header::TRANSFER_ENCODING);
-    remove(headers, |name, headers, named| {
+    let mut lines = Vec::with_capacity(headers.len() + OWN_LINES);
+    let mut way = Vec::new();
+    let named = Named::of(&headers);
+    let bearer = index.places.takes_bearer(&headers);
+    let unwanted = |name: &HeaderName| {
         hop_by_hop(name.as_str())
             || named.contains(name)
-            || index.places.is_ours(name, headers)
+            || index.places.is_key_header(name)
+            || (bearer && name == header::AUTHORIZATION)
             || !plain(name.as_str())
             || misleading(name.as_str())
             || index.removed.contains(name)
-    });
-    if chunked {
-        headers.insert(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+    };
+    for (name, value) in &headers {
+        if name == header::TRANSFER_ENCODING {
+            lines.push((header::TRANSFER_ENCODING, HeaderValue::from_static("chunked")));
+        } else if unwanted(name) {
+        } else if name == FORWARDED_FOR {
+            way.extend_from_slice(value.as_bytes());
+            way.extend_from_slice(b", ");
+        } else if name == header::CONTENT_LENGTH {
+            lines.push((header::CONTENT_LENGTH, canonical_length(value)));
+        } else {
+            lines.push((name.clone(), value.clone()));
+        }
     }
     if trailers {
-        headers.insert(header::TE, HeaderValue::from_static("trailers"));
+        lines.push((header::TE, HeaderValue::from_static("trailers")));
     }
-    let length = headers.get(header::CONTENT_LENGTH);
-    if let Some(length) = length.filter(|length| length.len() > 1).and_then(refuse::content_length) {
-        headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
-    }
-    append_peer(headers, peer);
+    lines.push((FORWARDED_FOR, with_peer(way, peer)));
     if index.tells_identity() {
-        identify(permit, headers, id);
+        identify(permit, &mut lines, id);
+    }
+    Outbound { method, target: permit.target().path_and_query().clone(), lines }
+}
+
+/// Without zeros before it.
+fn canonical_length(value: &HeaderValue) -> HeaderValue {
+    match refuse::content_length(value) {
+        Some(length) if value.as_bytes().starts_with(b"0") => HeaderValue::from(length),
+        _ => value.clone(),
     }
 }
 
@@ -125,20 +172,17 @@ fn wants_trailers(version: Version, headers: &HeaderMap) -> bool {
 }
 
 /// Says who asks.
-fn identify(permit: &Permit, headers: &mut HeaderMap, id: &RequestId) {
-    headers.insert(REQUEST_ID, id.header().clone());
-    match permit.principal() {
-        None => {
-            headers.insert(SCOPES, HeaderValue::from_static(""));
-        }
-        Some(principal) => {
-            let Identity { subject, tenant, scopes } = &principal.identity;
-            headers.insert(SCOPES, scopes.clone());
-            headers.insert(CREDENTIAL, HeaderValue::from_static("api-key"));
-            subject.as_ref().map(|subject| headers.insert(SUBJECT, subject.clone()));
-            tenant.as_ref().map(|tenant| headers.insert(TENANT, tenant.clone()));
-        }
-    }
+fn identify(permit: &Permit, lines: &mut Vec<(HeaderName, HeaderValue)>, id: &RequestId) {
+    lines.push((REQUEST_ID, id.header().clone()));
+    let Some(principal) = permit.principal() else {
+        lines.push((SCOPES, HeaderValue::from_static("")));
+        return;
+    };
+    let Identity { subject, tenant, scopes } = &principal.identity;
+    lines.push((SCOPES, scopes.clone()));
+    lines.push((CREDENTIAL, HeaderValue::from_static("api-key")));
+    lines.extend(subject.clone().map(|subject| (SUBJECT, subject)));
+    lines.extend(tenant.clone().map(|tenant| (TENANT, tenant)));
 }
 
 /// The names of headers that a Gate may have removed; what frames or routes a request stays.
@@ -154,7 +198,7 @@ pub(crate) fn response(head: &mut response::Parts) {
     if head.headers.contains_key(header::TRANSFER_ENCODING) {
         head.headers.remove(header::CONTENT_LENGTH);
     }
-    remove(&mut head.headers, |name, _, named| {
+    remove(&mut head.headers, |name, named| {
         let text = name.as_str();
         // Trailers pass from the app, and are announced to the caller.
         (hop_by_hop(text) && name != header::TRAILER) || named.contains(name) || text.starts_with(OURS)
@@ -163,14 +207,14 @@ pub(crate) fn response(head: &mut response::Parts) {
 
 /// Makes the trailers of an answer what the caller receives.
 pub(crate) fn trailers(trailers: &mut HeaderMap) {
-    remove(trailers, |name, _, _| hop_by_hop(name.as_str()) || name.as_str().starts_with(OURS));
+    remove(trailers, |name, _| hop_by_hop(name.as_str()) || name.as_str().starts_with(OURS));
 }
 
 const OURS: &str = "x-sidegate-";
 
-fn remove(headers: &mut HeaderMap, unwanted: impl Fn(&HeaderName, &HeaderMap, &Named<'_>) -> bool) {
+fn remove(headers: &mut HeaderMap, unwanted: impl Fn(&HeaderName, &Named<'_>) -> bool) {
     let named = Named::of(headers);
-    let unwanted = headers.keys().filter(|name| unwanted(name, headers, &named));
+    let unwanted = headers.keys().filter(|name| unwanted(name, &named));
     let unwanted: Vec<HeaderName> = unwanted.cloned().collect();
     for name in unwanted {
         headers.remove(name);
@@ -222,21 +266,14 @@ fn misleading(name: &str) -> bool {
         || name.starts_with(OURS)
 }
 
-/// One line: what came, and our peer.
-fn append_peer(headers: &mut HeaderMap, peer: &Peer) {
-    let mut text = Vec::new();
-    for line in headers.get_all(FORWARDED_FOR) {
-        text.extend_from_slice(line.as_bytes());
-        text.extend_from_slice(b", ");
+/// One line: the way that it came, and our peer.
+fn with_peer(mut way: Vec<u8>, peer: &Peer) -> HeaderValue {
+    if way.is_empty() {
+        return peer.text().clone();
     }
-    if text.is_empty() {
-        headers.insert(FORWARDED_FOR, peer.text().clone());
-        return;
-    }
-    text.extend_from_slice(peer.text().as_bytes());
-    if let Ok(value) = HeaderValue::from_maybe_shared(bytes::Bytes::from(text)) {
-        headers.insert(FORWARDED_FOR, value);
-    }
+    way.extend_from_slice(peer.text().as_bytes());
+    // Put together from values, it is one.
+    HeaderValue::from_maybe_shared(Bytes::from(way)).unwrap_or_else(|_| peer.text().clone())
 }
 
 /// A list, each item encoded. What does not fit is left out at the end: an app may see less

@@ -13,7 +13,7 @@ use std::{
 };
 
 use bytes::{Buf as _, Bytes, BytesMut};
-use http::{StatusCode, request, response};
+use http::{Method, StatusCode, response};
 use hyper::body::Frame;
 use tokio::{io::AsyncWrite as _, net::TcpStream};
 
@@ -23,7 +23,10 @@ use super::{
     spare::ROOM,
     stream,
 };
-use crate::serve::{Buffers, poll_read_more};
+use crate::{
+    rewrite::Outbound,
+    serve::{Buffers, poll_read_more},
+};
 
 /// How much of an answer's head, and of a body at once, is read ahead.
 pub(super) const BUFFER: usize = 64 << 10;
@@ -88,9 +91,9 @@ impl Kept {
     }
 
     /// Sends a request, and reads the head of its answer.
-    pub(super) async fn send(&mut self, head: &request::Parts) -> Result<response::Parts, Failed> {
+    pub(super) async fn send(&mut self, request: &Outbound) -> Result<response::Parts, Failed> {
         let mut out = self.pool.spare().to_write();
-        http1::write(&mut out, head);
+        http1::write(&mut out, request);
         let (mut sent, mut broken) = (0, None);
         let answer = poll_fn(|cx| {
             while sent < out.len() && broken.is_none() {
@@ -102,7 +105,7 @@ impl Kept {
                     Poll::Pending => break,
                 }
             }
-            let answer = ready!(self.poll_answer(cx, head));
+            let answer = ready!(self.poll_answer(cx, &request.method));
             Poll::Ready(answer.map_err(|failed| match (failed, broken.take()) {
                 (Failed::Fault(Fault::Closed), Some(error)) => Failed::Fault(error.into()),
                 (failed, _) => failed,
@@ -115,14 +118,9 @@ impl Kept {
         Ok(answer.head)
     }
 
-    fn poll_answer(
-        &mut self,
-        cx: &mut Context<'_>,
-        head: &request::Parts,
-    ) -> Poll<Result<Box<Answer>, Failed>> {
+    fn poll_answer(&mut self, cx: &mut Context<'_>, method: &Method) -> Poll<Result<Box<Answer>, Failed>> {
         loop {
-            let read =
-                if self.read.is_empty() { Ok(Read::More) } else { Answer::read(&self.read, &head.method) };
+            let read = if self.read.is_empty() { Ok(Read::More) } else { Answer::read(&self.read, method) };
             match read.map_err(Failed::Fault)? {
                 Read::Answer(answer, length) => {
                     self.read.advance(length);

@@ -177,13 +177,14 @@ mod tests {
         thread,
     };
 
-    use http::Request;
+    use http::{Method, uri::PathAndQuery};
     use tokio::{
         runtime::LocalRuntime,
         task::{self, coop},
     };
 
     use super::*;
+    use crate::rewrite::Outbound;
 
     /// What becomes of a connection that came back, if the app then does this to it. Nothing is
     /// polled in between, so only the pool itself can have noticed.
@@ -231,12 +232,13 @@ mod tests {
         LocalRuntime::new().unwrap().block_on(async {
             let (limits, buffers) = (Limits::default(), Buffers::new(1, Arc::default()));
             let pool = Pool::new(address.into(), limits, buffers, Arc::default());
-            let head = Request::new(()).into_parts().0;
             // More is not done in one turn.
             for used in 0..128 {
-                let (mut kept, head) = (pool.connect().await.unwrap(), head.clone());
+                let mut kept = pool.connect().await.unwrap();
+                let target = PathAndQuery::from_static("/");
+                let request = Outbound { method: Method::GET, target, lines: Vec::new() };
                 let answer = task::spawn_local(async move {
-                    let mut sending = pin!(kept.send(&head));
+                    let mut sending = pin!(kept.send(&request));
                     poll_fn(|cx| {
                         for _ in 0..used {
                             let mut nobody = Context::from_waker(Waker::noop());

@@ -30,9 +30,12 @@ impl Opening {
             && !has_body
             && switches(headers)
             && only(headers, &header::SEC_WEBSOCKET_VERSION)? == "13";
+        if !asked {
+            return None;
+        }
         let key = only(headers, &header::SEC_WEBSOCKET_KEY)?;
         let valid = STANDARD.decode(key).is_ok_and(|nonce| nonce.len() == 16);
-        (asked && valid).then(|| {
+        valid.then(|| {
             let digest = Sha1::new().chain_update(key).chain_update(GUID).finalize();
             Self { accept: STANDARD.encode(digest) }
         })

@@ -14,12 +14,12 @@ const ID: u128 = 0x0a;
 const ID_TEXT: &str = "0000000000000000000000000000000a";
 
 /// What the app receives of this request: method and target, then a line a header, in order.
-fn received(bundle: &GateBundle, mut head: Parts) -> Vec<String> {
+fn received(bundle: &GateBundle, head: Parts) -> Vec<String> {
     let index = Index::new(bundle);
     let decided = decide(&index, &head, now());
     let permit = decided.verdict.unwrap();
     let peer = peer("192.0.2.7");
-    rewrite(&permit, &index, &mut head, &peer, &RequestId::new(ID));
+    let head = rewrite(&permit, &index, head, &peer, &RequestId::new(ID)).into_head();
     assert_eq!(head.version, Version::HTTP_11);
     let mut lines: Vec<_> = head
         .headers
@@ -258,8 +258,10 @@ fn our_peer_is_the_last_of_one_line_of_forwarders() {
         (&[], "::ffff:192.0.2.7", "192.0.2.7"),
     ] {
         let headers: Vec<_> = lines.iter().map(|line| ("x-forwarded-for", *line)).collect();
-        let mut head = head("GET", "/", &headers);
-        append_peer(&mut head.headers, &peer(address));
+        let index = Index::new(&quickstart());
+        let head = head("GET", "/healthz", &headers);
+        let permit = decide(&index, &head, now()).verdict.unwrap();
+        let head = rewrite(&permit, &index, head, &peer(address), &RequestId::new(ID)).into_head();
         let values: Vec<_> = head.headers.get_all(FORWARDED_FOR).iter().collect();
         assert_eq!(values, [expected]);
     }
@@ -361,10 +363,10 @@ proptest! {
         let key = api_key("ci");
         let mut headers: Vec<_> = headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
         headers.push(("x-api-key", key.expose()));
-        let mut head = head("GET", "/api/v1/apps", &headers);
+        let head = head("GET", "/api/v1/apps", &headers);
         let index = Index::new(&quickstart());
         if let Ok(permit) = decide(&index, &head, now()).verdict {
-            rewrite(&permit, &index, &mut head, &peer("::1"), &RequestId::new(ID));
+            let head = rewrite(&permit, &index, head, &peer("::1"), &RequestId::new(ID)).into_head();
             for (name, value) in [
                 ("x-sidegate-subject", "key:team-a.ci"),
                 ("x-sidegate-tenant", "ns:team-a"),

@@ -1,5 +1,7 @@
 //! An answer's head.
 
+use std::mem::MaybeUninit;
+
 use bytes::Bytes;
 use http::{
     HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, Version, header, response::Parts,
@@ -38,9 +40,10 @@ pub(in crate::forward) enum Read {
 impl Answer {
     /// Reads an answer to a request of this method.
     pub(in crate::forward) fn read(bytes: &[u8], method: &Method) -> Result<Read, Fault> {
-        let mut headers = [httparse::EMPTY_HEADER; MAX_HEADERS];
-        let mut parsed = httparse::Response::new(&mut headers);
-        let length = match parsed.parse(bytes) {
+        let mut headers = [const { MaybeUninit::uninit() }; MAX_HEADERS];
+        let mut parsed = httparse::Response::new(&mut []);
+        let parser = httparse::ParserConfig::default();
+        let length = match parser.parse_response_with_uninit_headers(&mut parsed, bytes, &mut headers) {
             Ok(httparse::Status::Complete(length)) => length,
             Ok(httparse::Status::Partial) => return Ok(Read::More),
             Err(httparse::Error::TooManyHeaders) => return Err(Fault::Bad("more than 100 headers")),
