@@ -141,12 +141,14 @@ fn bearer(value: &HeaderValue) -> Option<&[u8]> {
 }
 
 fn one_line(value: &[u8]) -> Option<&str> {
-    let outer = value.first() == Some(&b' ') || value.last() == Some(&b' ');
-    let printable = value.iter().all(|byte| matches!(byte, b' '..=b'~'));
-    if outer || !printable || value.windows(2).any(|pair| pair == b"  ") {
-        return None;
+    let mut before = b' ';
+    for &byte in value {
+        if !matches!(byte, b' '..=b'~') || (byte == b' ' && before == b' ') {
+            return None;
+        }
+        before = byte;
     }
-    std::str::from_utf8(value).ok()
+    if before == b' ' { None } else { std::str::from_utf8(value).ok() }
 }
 
 #[cfg(test)]

@@ -102,11 +102,17 @@ pub(crate) async fn forward(
     body: Incoming,
     way: Way,
 ) -> Result<Forwarded, AppError> {
-    let Way { opening, keep_alive, http2 } = way;
-    let has_body = !body.is_end_stream();
-    if !has_body && keep_alive && opening.is_none() && !http2 {
+    if body.is_end_stream() && way.keep_alive && way.opening.is_none() && !way.http2 {
         return again(pool, &request).await;
     }
+    // The room for it would be in every request.
+    Box::pin(once(pool, request, body, way)).await
+}
+
+/// Forwards a request on a connection that carries no other HTTP/1 request.
+async fn once(pool: &Rc<Pool>, request: Outbound, body: Incoming, way: Way) -> Result<Forwarded, AppError> {
+    let Way { opening, keep_alive, http2 } = way;
+    let has_body = !body.is_end_stream();
     let mut head = request.into_head();
     let (body, sent) = RequestBody::new(body, pool.limits().body, pool.holding());
     if http2 {
@@ -150,7 +156,7 @@ async fn again(pool: &Rc<Pool>, request: &Outbound) -> Result<Forwarded, AppErro
         };
         match failed {
             // The app had closed an idle connection.
-            Failed::Unsent if kept.reused() => kept = pool.connect().await?,
+            Failed::Unsent if kept.reused() => kept = Box::pin(pool.connect()).await?,
             Failed::Unsent => return Err(AppError::BrokeOff(Fault::Closed)),
             Failed::Switched => return Err(AppError::Switched),
             Failed::Fault(fault) => return Err(AppError::BrokeOff(fault)),

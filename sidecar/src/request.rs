@@ -30,7 +30,7 @@ pub(crate) async fn handle(gate: Rc<Worker>, peer: Rc<Peer>, request: Request<In
         (Ok(permit), Some(index)) => (permit, index),
         (Err(denial), index) => {
             let answer = entry.refuse(&denial, index);
-            return unread_body::behind(answer, &head, body).await;
+            return Box::pin(unread_body::behind(answer, &head, body)).await;
         }
         (Ok(_), None) => unreachable!("a permit is made of an index"),
     };
@@ -41,5 +41,18 @@ pub(crate) async fn handle(gate: Rc<Worker>, peer: Rc<Peer>, request: Request<In
         Ok(Forwarded::Answer(answer)) => entry.pass(answer),
         Ok(Forwarded::Opened(head, tunnel)) => entry.open(head, tunnel),
         Err(error) => entry.give_up(&error, index),
+    }
+}
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn room<A, B, C, F>(_: fn(A, B, C) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    #[test]
+    fn what_is_rare_takes_no_room_in_every_request() {
+        assert!(room(handle) < 2 << 10, "{}", room(handle));
     }
 }

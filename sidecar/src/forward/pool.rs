@@ -94,7 +94,7 @@ impl Pool {
     pub(super) async fn checkout(self: &Rc<Self>) -> Result<Kept, AppError> {
         loop {
             let Some(Idle { connection, .. }) = self.idle.borrow_mut().pop() else {
-                return self.connect().await;
+                return Box::pin(self.connect()).await;
             };
             if connection.is_clean() {
                 return Ok(Kept::new(connection, Rc::clone(self), true));
