@@ -64,9 +64,8 @@ fn check(bytes: &[u8]) -> Result<(), ReadError> {
     for target in ["/", "/healthz", "/api/v1", "/%40"] {
         for key in ["", "sk-sg_0123456789abcdef_0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefg1o6iEC"] {
             let request = Request::get(target).header("host", "a").header("x-api-key", key);
-            let mut head = request.body(()).unwrap().into_parts().0;
-            let passed =
-                fuzz::pass(&index, &mut head, Timestamp::UNIX_EPOCH, IpAddr::V4(Ipv4Addr::LOCALHOST));
+            let head = request.body(()).unwrap().into_parts().0;
+            let passed = fuzz::pass(&index, head, Timestamp::UNIX_EPOCH, IpAddr::V4(Ipv4Addr::LOCALHOST));
             assert!(passed.is_err() || !bundle.rules.is_empty(), "a Gate without rules let something in");
         }
     }
