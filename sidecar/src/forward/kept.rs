@@ -148,7 +148,10 @@ impl Kept {
             match self.body.take(&mut self.read) {
                 Ok(None) if self.body.is_over() => return Poll::Ready(None),
                 Ok(None) => {}
-                piece => return Poll::Ready(piece.transpose()),
+                piece => {
+                    self.keep_if_empty();
+                    return Poll::Ready(piece.transpose());
+                }
             }
             match ready!(self.poll_more(cx)) {
                 Ok(0) => return Poll::Ready(self.body.end().err().map(Err)),
@@ -160,7 +163,8 @@ impl Kept {
 
     /// Reads what there is; 0: the end.
     fn poll_more(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        let expected = usize::try_from(self.body.expects()).unwrap_or(BUFFER).min(BUFFER);
+        let most = if self.connection.buffers.is_full() { ROOM } else { BUFFER };
+        let expected = usize::try_from(self.body.expects()).unwrap_or(most).min(most);
         if self.read.capacity() == 0 && expected <= ROOM {
             self.read = self.pool.spare().to_read();
         }
@@ -169,13 +173,18 @@ impl Kept {
         }
         let socket = Pin::new(&mut self.connection.socket);
         let read = poll_read_more(&self.connection.buffers, socket, cx, &mut self.read);
-        if self.read.is_empty() {
-            self.pool.spare().keep_read(mem::take(&mut self.read));
-        }
+        self.keep_if_empty();
         if let Poll::Ready(Ok(0)) = read {
             self.again = false;
         }
         read
+    }
+
+    /// Who waits, for the app or for the caller, holds no memory to read into.
+    fn keep_if_empty(&mut self) {
+        if self.read.is_empty() {
+            self.pool.spare().keep_read(mem::take(&mut self.read));
+        }
     }
 
     /// The answer is over: ready for another request, if nothing stands against it.
