@@ -68,7 +68,7 @@ impl Places {
     }
 
     /// Is there a `Bearer` in `Authorization`, where this Gate takes keys there?
-    pub(crate) fn takes_bearer(&self, headers: &HeaderMap) -> bool {
+    pub(crate) fn has_bearer(&self, headers: &HeaderMap) -> bool {
         self.bearer && headers.get_all(header::AUTHORIZATION).iter().any(|value| bearer(value).is_some())
     }
 }

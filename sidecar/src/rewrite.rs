@@ -64,7 +64,9 @@ impl<'a> Named<'a> {
 #[derive(Debug)]
 pub(crate) struct Outbound {
     pub(crate) method: Method,
+    /// The normalised path and the query, or `*`.
     pub(crate) target: PathAndQuery,
+    /// All headers, those of one name in the order in which they came.
     pub(crate) lines: Vec<(HeaderName, HeaderValue)>,
 }
 
@@ -100,7 +102,7 @@ pub(crate) fn rewrite(
     let mut lines = Vec::with_capacity(headers.len() + OWN_LINES);
     let mut way = Vec::new();
     let named = Named::of(&headers);
-    let bearer = index.places.takes_bearer(&headers);
+    let bearer = index.places.has_bearer(&headers);
     let unwanted = |name: &HeaderName| {
         hop_by_hop(name.as_str())
             || named.contains(name)
@@ -111,17 +113,20 @@ pub(crate) fn rewrite(
             || index.removed.contains(name)
     };
     for (name, value) in &headers {
-        if name == header::TRANSFER_ENCODING {
-            lines.push((header::TRANSFER_ENCODING, HeaderValue::from_static("chunked")));
+        let value = if name == header::TRANSFER_ENCODING {
+            HeaderValue::from_static("chunked")
         } else if unwanted(name) {
+            continue;
         } else if name == FORWARDED_FOR {
             way.extend_from_slice(value.as_bytes());
             way.extend_from_slice(b", ");
+            continue;
         } else if name == header::CONTENT_LENGTH {
-            lines.push((header::CONTENT_LENGTH, canonical_length(value)));
+            canonical_length(value)
         } else {
-            lines.push((name.clone(), value.clone()));
-        }
+            value.clone()
+        };
+        lines.push((name.clone(), value));
     }
     if trailers {
         lines.push((header::TE, HeaderValue::from_static("trailers")));

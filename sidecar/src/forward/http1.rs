@@ -6,6 +6,8 @@
 
 use std::io;
 
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue};
 use thiserror::Error;
 
 mod answer;
@@ -15,6 +17,9 @@ mod request;
 pub(super) use answer::{Answer, Read};
 pub(super) use framed::Framed;
 pub(super) use request::write;
+
+/// More headers, or trailers, are no answer.
+const MAX_HEADERS: usize = 100;
 
 /// How an app breaks off, or what is wrong with what it says.
 #[derive(Debug, Error)]
@@ -31,4 +36,20 @@ pub(crate) enum Fault {
     /// In the words of the HTTP library.
     #[error(transparent)]
     Library(#[from] hyper::Error),
+}
+
+/// What was found in these bytes, on one piece of memory of its own. `None`: something of it is no
+/// header.
+fn headers(bytes: &[u8], found: &[httparse::Header<'_>]) -> Option<HeaderMap> {
+    let own = Bytes::copy_from_slice(bytes);
+    let mut headers = HeaderMap::with_capacity(found.len());
+    for line in found {
+        let name = HeaderName::from_bytes(line.name.as_bytes()).ok()?;
+        // An empty value may lie anywhere.
+        let start = line.value.as_ptr().addr() - bytes.as_ptr().addr();
+        let value =
+            if line.value.is_empty() { Bytes::new() } else { own.slice(start..start + line.value.len()) };
+        headers.append(name, HeaderValue::from_maybe_shared(value).ok()?);
+    }
+    Some(headers)
 }

@@ -23,19 +23,14 @@ use super::{
     spare::ROOM,
     stream,
 };
-use crate::{
-    rewrite::Outbound,
-    serve::{Buffers, poll_read_more},
-};
+use crate::{rewrite::Outbound, serve::poll_read_more};
 
 /// How much of an answer's head, and of a body at once, is read ahead.
 pub(super) const BUFFER: usize = 64 << 10;
+
 /// A connection, at rest or not.
 #[derive(Debug)]
-pub(super) struct Connection {
-    socket: TcpStream,
-    buffers: Buffers,
-}
+pub(super) struct Connection(TcpStream);
 
 /// A connection that is out for one request. Dropped, it closes.
 pub(crate) struct Kept {
@@ -57,19 +52,20 @@ pub(super) enum Failed {
     Unsent,
     /// The app switched protocols.
     Switched,
+    /// The app broke off, or what it says is no answer.
     Fault(Fault),
 }
 
 // === impl Connection ===
 
 impl Connection {
-    pub(super) async fn open(app: &App, buffers: &Buffers) -> Result<Self, AppError> {
-        Ok(Self { socket: stream::open(app).await?, buffers: buffers.clone() })
+    pub(super) async fn open(app: &App) -> Result<Self, AppError> {
+        stream::open(app).await.map(Self)
     }
 
     /// Open, and silent since the last answer.
     pub(super) fn is_clean(&self) -> bool {
-        stream::is_silent(&self.socket)
+        stream::is_silent(&self.0)
     }
 }
 
@@ -97,7 +93,7 @@ impl Kept {
         let (mut sent, mut broken) = (0, None);
         let answer = poll_fn(|cx| {
             while sent < out.len() && broken.is_none() {
-                match Pin::new(&mut self.connection.socket).poll_write(cx, &out[sent..]) {
+                match Pin::new(&mut self.connection.0).poll_write(cx, &out[sent..]) {
                     Poll::Ready(Ok(written)) => sent += written,
                     Poll::Ready(Err(_)) if sent == 0 => return Poll::Ready(Err(Failed::Unsent)),
                     // It may have said why.
@@ -127,9 +123,7 @@ impl Kept {
                     let switched = answer.head.status == StatusCode::SWITCHING_PROTOCOLS;
                     return Poll::Ready(if switched { Err(Failed::Switched) } else { Ok(answer) });
                 }
-                Read::Interim(length) => {
-                    self.read.advance(length);
-                }
+                Read::Interim(length) => self.read.advance(length),
                 Read::More if self.read.len() >= BUFFER => {
                     return Poll::Ready(Err(Failed::Fault(Fault::Bad("its head is too large"))));
                 }
@@ -163,7 +157,8 @@ impl Kept {
 
     /// Reads what there is; 0: the end.
     fn poll_more(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        let most = if self.connection.buffers.is_full() { ROOM } else { BUFFER };
+        let buffers = self.pool.buffers();
+        let most = buffers.at_once().min(BUFFER);
         let expected = usize::try_from(self.body.expects()).unwrap_or(most).min(most);
         if self.read.capacity() == 0 && expected <= ROOM {
             self.read = self.pool.spare().to_read();
@@ -171,8 +166,7 @@ impl Kept {
         if self.read.capacity() - self.read.len() < ROOM / 4 {
             self.read.reserve(expected.max(ROOM));
         }
-        let socket = Pin::new(&mut self.connection.socket);
-        let read = poll_read_more(&self.connection.buffers, socket, cx, &mut self.read);
+        let read = poll_read_more(buffers, Pin::new(&mut self.connection.0), cx, &mut self.read);
         self.keep_if_empty();
         if let Poll::Ready(Ok(0)) = read {
             self.again = false;

@@ -77,6 +77,10 @@ impl Pool {
         })
     }
 
+    pub(super) fn buffers(&self) -> &Buffers {
+        &self.buffers
+    }
+
     pub(super) fn spare(&self) -> &Spare {
         &self.spare
     }
@@ -104,7 +108,7 @@ impl Pool {
 
     /// A new connection, to be kept for more requests.
     pub(super) async fn connect(self: &Rc<Self>) -> Result<Kept, AppError> {
-        let connection = self.open(Connection::open(&self.app, &self.buffers)).await?;
+        let connection = self.open(Connection::open(&self.app)).await?;
         Ok(Kept::new(connection, Rc::clone(self), false))
     }
 
@@ -194,7 +198,7 @@ mod tests {
         LocalRuntime::new().unwrap().block_on(async {
             let pool =
                 Pool::new(address.into(), Limits::default(), Buffers::new(0, Arc::default()), Arc::default());
-            let connection = Connection::open(&pool.app, &pool.buffers).await.unwrap();
+            let connection = Connection::open(&pool.app).await.unwrap();
             let (mut stream, _) = listener.accept().unwrap();
             pool.give_back(connection);
             app(&mut stream);
@@ -261,7 +265,7 @@ mod tests {
         LocalRuntime::new().unwrap().block_on(async {
             let pool =
                 Pool::new(address.into(), Limits::default(), Buffers::new(0, Arc::default()), Arc::default());
-            pool.give_back(Connection::open(&pool.app, &pool.buffers).await.unwrap());
+            pool.give_back(Connection::open(&pool.app).await.unwrap());
             (0..IDLE).for_each(|_| pool.sweep());
             assert_eq!(pool.idle.borrow().len(), 1);
             pool.sweep();

@@ -2,6 +2,7 @@
 
 use std::{num::NonZeroUsize, sync::Mutex, time::Instant};
 
+mod answers;
 mod apps;
 mod backend;
 mod bodies;

@@ -69,6 +69,12 @@ impl Buffers {
         self.lent() >= self.0.limit
     }
 
+    /// How much may be read at once: little while there is nothing left to lend, since whoever reads
+    /// much makes much room for it.
+    pub(crate) fn at_once(&self) -> usize {
+        if self.is_full() { SMALL - 1 } else { usize::MAX }
+    }
+
     fn wait(&self, waker: &Waker) {
         let mut waiting = self.waiting();
         if !waiting.iter().any(|other| other.will_wake(waker)) {
@@ -168,18 +174,18 @@ fn beyond(read: usize) -> usize {
     read.saturating_sub(SMALL)
 }
 
-/// Reads, and no more than a little at once while there is nothing left to lend: whoever reads much
-/// makes much room for it.
+/// Reads no more than may be read at once.
 pub(crate) fn poll_read_within(
     buffers: &Buffers,
     from: Pin<&mut impl AsyncRead>,
     cx: &mut Context<'_>,
     buf: &mut ReadBuf<'_>,
 ) -> Poll<io::Result<()>> {
-    if !buffers.is_full() || buf.remaining() < SMALL {
+    let most = buffers.at_once();
+    if buf.remaining() <= most {
         return from.poll_read(cx, buf);
     }
-    let mut little = ReadBuf::new(buf.initialize_unfilled_to(SMALL - 1));
+    let mut little = ReadBuf::new(buf.initialize_unfilled_to(most));
     ready!(from.poll_read(cx, &mut little))?;
     let read = little.filled().len();
     buf.advance(read);
@@ -193,8 +199,7 @@ pub(crate) fn poll_read_more(
     cx: &mut Context<'_>,
     to: &mut BytesMut,
 ) -> Poll<io::Result<usize>> {
-    let most = if buffers.is_full() { SMALL - 1 } else { usize::MAX };
-    poll_read_buf(from, cx, &mut to.limit(most))
+    poll_read_buf(from, cx, &mut to.limit(buffers.at_once()))
 }
 
 #[cfg(test)]

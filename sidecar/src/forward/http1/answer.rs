@@ -2,17 +2,11 @@
 
 use std::mem::MaybeUninit;
 
-use bytes::Bytes;
-use http::{
-    HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, Version, header, response::Parts,
-};
+use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, Version, header, response::Parts};
 use hyper::ext::ReasonPhrase;
 
-use super::{Fault, Framed};
+use super::{Fault, Framed, MAX_HEADERS, headers};
 use crate::refuse;
-
-/// More headers are no answer.
-const MAX_HEADERS: usize = 100;
 
 /// What an app answers, but for the body.
 #[derive(Debug)]
@@ -40,10 +34,10 @@ pub(in crate::forward) enum Read {
 impl Answer {
     /// Reads an answer to a request of this method.
     pub(in crate::forward) fn read(bytes: &[u8], method: &Method) -> Result<Read, Fault> {
-        let mut headers = [const { MaybeUninit::uninit() }; MAX_HEADERS];
+        let mut room = [const { MaybeUninit::uninit() }; MAX_HEADERS];
         let mut parsed = httparse::Response::new(&mut []);
         let parser = httparse::ParserConfig::default();
-        let length = match parser.parse_response_with_uninit_headers(&mut parsed, bytes, &mut headers) {
+        let length = match parser.parse_response_with_uninit_headers(&mut parsed, bytes, &mut room) {
             Ok(httparse::Status::Complete(length)) => length,
             Ok(httparse::Status::Partial) => return Ok(Read::More),
             Err(httparse::Error::TooManyHeaders) => return Err(Fault::Bad("more than 100 headers")),
@@ -62,7 +56,8 @@ impl Answer {
         {
             head.extensions.insert(reason);
         }
-        head.headers = lines(bytes, length, parsed.headers)?;
+        head.headers =
+            headers(&bytes[..length], parsed.headers).ok_or(Fault::Bad("a header of it is none"))?;
         let has_body = *method != Method::HEAD
             && !matches!(
                 status,
@@ -73,22 +68,6 @@ impl Answer {
         let again = clear && stays_open(head.version, &head.headers);
         Ok(Read::Answer(Box::new(Answer { head, body, again }), length))
     }
-}
-
-/// The headers, on one piece of memory of their own.
-fn lines(bytes: &[u8], length: usize, parsed: &[httparse::Header<'_>]) -> Result<HeaderMap, Fault> {
-    let bad = || Fault::Bad("a header of it is none");
-    let own = Bytes::copy_from_slice(&bytes[..length]);
-    let mut headers = HeaderMap::with_capacity(parsed.len());
-    for line in parsed {
-        let name = HeaderName::from_bytes(line.name.as_bytes()).map_err(|_| bad())?;
-        let start = line.value.as_ptr().addr() - bytes.as_ptr().addr();
-        // An empty value may lie anywhere.
-        let value =
-            if line.value.is_empty() { Bytes::new() } else { own.slice(start..start + line.value.len()) };
-        headers.append(name, HeaderValue::from_maybe_shared(value).map_err(|_| bad())?);
-    }
-    Ok(headers)
 }
 
 /// Where the body ends (RFC 9112 §6.3), and whether that was said once only.

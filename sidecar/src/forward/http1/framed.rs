@@ -1,16 +1,15 @@
 //! An answer's body, found in the bytes that come.
 
 use bytes::{Buf as _, Bytes, BytesMut};
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::HeaderMap;
 use hyper::body::Frame;
 
-use super::Fault;
+use super::{Fault, MAX_HEADERS, headers};
 
 /// No chunk's size with all that stands behind it is longer.
 const MAX_LINE: usize = 4 << 10;
 /// Nor are all trailers together.
 const MAX_TRAILERS: usize = 16 << 10;
-const MAX_TRAILERS_COUNT: usize = 100;
 
 /// What is still to come of a body.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -149,23 +148,17 @@ fn size(read: &mut BytesMut) -> Result<Option<u64>, Fault> {
 
 /// What stands behind the last chunk, once all of it is there.
 fn trailers(read: &mut BytesMut) -> Result<Option<HeaderMap>, Fault> {
-    let mut lines = [httparse::EMPTY_HEADER; MAX_TRAILERS_COUNT];
-    let bad = || Fault::Bad("its trailers are none");
-    let mut trailers = HeaderMap::new();
-    let length = match httparse::parse_headers(read, &mut lines).map_err(|_| bad())? {
-        httparse::Status::Complete((length, _)) if length > MAX_TRAILERS => return Err(bad()),
-        httparse::Status::Complete((length, lines)) => {
-            for line in lines {
-                let name = HeaderName::from_bytes(line.name.as_bytes()).map_err(|_| bad())?;
-                trailers.append(name, HeaderValue::from_bytes(line.value).map_err(|_| bad())?);
-            }
-            length
+    let mut room = [httparse::EMPTY_HEADER; MAX_HEADERS];
+    let bad = Fault::Bad("its trailers are none");
+    let (length, trailers) = match httparse::parse_headers(read, &mut room) {
+        Ok(httparse::Status::Complete((length, lines))) if length <= MAX_TRAILERS => {
+            (length, headers(&read[..length], lines))
         }
-        httparse::Status::Partial if read.len() < MAX_TRAILERS => return Ok(None),
-        httparse::Status::Partial => return Err(bad()),
+        Ok(httparse::Status::Partial) if read.len() < MAX_TRAILERS => return Ok(None),
+        Ok(_) | Err(_) => return Err(bad),
     };
     read.advance(length);
-    Ok(Some(trailers))
+    trailers.map(Some).ok_or(bad)
 }
 
 #[cfg(test)]
@@ -204,7 +197,7 @@ mod tests {
     #[test]
     fn a_body_ends_where_its_framing_says() {
         let long = format!("2;{}\r\nok\r\n0\r\n\r\n", "x".repeat(MAX_LINE));
-        let many = format!("0\r\n{}\r\n", "a: b\r\n".repeat(MAX_TRAILERS_COUNT + 1));
+        let many = format!("0\r\n{}\r\n", "a: b\r\n".repeat(MAX_HEADERS + 1));
         let large = format!("0\r\na: {}\r\n\r\n", "b".repeat(MAX_TRAILERS));
         let closed = "the app closed before the end of its answer";
         let cases = [
